@@ -1,0 +1,162 @@
+"""The codec in one screen: image -> bytes -> image.
+
+    encode:  image -> analyse -> y -> gain -> symbols -> rANS -> file
+    decode:  file -> rANS -> symbols -> y_hat -> inverse gain -> synthesise -> image
+"""
+
+import zlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plic_lib import asymmetric, bitstream, coding, images
+from plic_lib.bitstream import LEVEL_STEPS, MAX_SIDE, BitstreamError
+from plic_lib.checkpoint import TrainedModel
+from plic_lib.quantise import GRID
+from plic_lib.strips import CELL, in_strips
+
+
+class Analysis(NamedTuple):
+    """A picture's latents before the gain: all that encoding at any level needs."""
+
+    y: Tensor  #: (1, M, h, w)
+    height: int  #: of the picture, in pixels
+    width: int
+
+
+def encode(model: TrainedModel, image: Tensor, level: float) -> bytes:
+    """Compress a picture to the bytes of a .plic file.
+
+    Args:
+        image: (3, H, W) RGB in [0, 1].
+        level: 0 (fewest bits) … ``model.levels - 1``, continuous; rounded to 1/1024.
+
+    Raises:
+        ValueError: a level out of range or a picture of unsuitable shape.
+    """
+    return encode_latents(model, analyse(model, image), level)
+
+
+@torch.no_grad()
+def decode(model: TrainedModel, data: bytes, max_pixels: int = images.MAX_PIXELS) -> Tensor:
+    """Decompress the bytes of a .plic file to a picture (3, H, W) in [0, 1].
+
+    Raises:
+        BitstreamError: damaged, cut off, of another model or version, or larger than ``max_pixels``.
+    """
+    file, y_hat = decode_latents(model, data, max_pixels)
+    return synthesise(model, y_hat, file)
+
+
+@torch.no_grad()
+def analyse(model: TrainedModel, image: Tensor) -> Analysis:
+    """The encoder network. ``image`` as for ``encode``."""
+    if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
+        raise ValueError(f"a picture is a tensor (3, height, width), not {tuple(image.shape)}")
+    height, width = image.shape[1:]
+    if max(height, width) > MAX_SIDE:
+        raise ValueError(f"a picture of {width} x {height}: a .plic file holds at most {MAX_SIDE} pixels a side")
+    x = images.pad(image[None]).to(model.device)
+    return Analysis(in_strips(model.networks.encoder, x, CELL, 1), height, width)
+
+
+@torch.no_grad()
+def encode_latents(model: TrainedModel, analysis: Analysis, level: float) -> bytes:
+    """Gain, hyperprior and entropy coding at a level."""
+    steps = _level_steps(model, level)
+    y_bar = analysis.y * model.networks.gain_units.gain(_level_map(model, steps))
+    z = model.networks.hyper_encoder(y_bar)
+    stream, y = coding.encode(model.integers, model.frozen.tables, y_bar[0], z[0])
+    return bitstream.File(
+        model=bytes.fromhex(model.hash)[:4],
+        width=analysis.width,
+        height=analysis.height,
+        level=steps,
+        latents_check=_check(y),
+        stream=stream,
+    ).pack()
+
+
+@torch.no_grad()
+def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MAX_PIXELS) -> tuple[bitstream.File, Tensor]:
+    """The file's fields, and y_hat (1, M, h, w) exactly as the encoder had it. Raises as ``decode``."""
+    file = bitstream.File.unpack(data)
+    if file.model != bytes.fromhex(model.hash)[:4]:
+        raise BitstreamError(f"the file was made by the model {file.model.hex()}; this one, {model.name}, is {model.hash[:8]}")
+    if file.width * file.height > max_pixels:
+        raise BitstreamError(f"a picture of {file.width} x {file.height} pixels exceeds the limit of {max_pixels}")
+    if file.level > (model.levels - 1) * LEVEL_STEPS:
+        raise BitstreamError(f"the file is damaged: level {file.level / LEVEL_STEPS:.3f} is more than {model.levels - 1}")
+    height, width = 4 * -(-file.height // 64), 4 * -(-file.width // 64)
+    y = coding.decode(model.integers, model.frozen.tables, file.stream, height, width)
+    if _check(y) != file.latents_check:
+        raise BitstreamError("the file is damaged: the decoded latents do not match their check")
+    return file, (y / GRID).float()[None].to(model.device)
+
+
+@torch.no_grad()
+def synthesise(model: TrainedModel, y_hat: Tensor, file: bitstream.File) -> Tensor:
+    """Inverse gain and generator: y_hat -> the picture."""
+    y = y_hat * model.networks.gain_units.inverse_gain(_level_map(model, file.level))
+    x_hat = in_strips(model.networks.generator, y, 1, CELL)
+    return images.crop(x_hat[0].clamp(0, 1), file.height, file.width).cpu()
+
+
+def encode_to_bpp(model: TrainedModel, image: Tensor | Analysis, bpp: float, tolerance: float = 0.01) -> tuple[bytes, float]:
+    """The file whose size comes closest to ``bpp`` bits per pixel, by bisection on real files.
+
+    Args:
+        image: a picture, or its ``analyse``.
+        tolerance: stop within this relative distance of the target.
+
+    Returns:
+        The file and its level. Where the model's range does not reach the target, the
+        level is the nearest end of it; the caller sees that from the file's size.
+    """
+    analysis = image if isinstance(image, Analysis) else analyse(model, image)
+    target = bpp * analysis.height * analysis.width / 8
+    low, high = 0.0, float(model.levels - 1)
+    best, best_level = encode_latents(model, analysis, low), low
+    if len(best) >= target:
+        return best, best_level
+    level = high
+    while high - low > 1 / LEVEL_STEPS and abs(len(best) / target - 1) > tolerance:
+        data = encode_latents(model, analysis, level)
+        if abs(len(data) - target) < abs(len(best) - target):
+            best, best_level = data, level
+        if level == high and len(data) <= target:
+            break
+        low, high = (level, high) if len(data) < target else (low, level)
+        level = (low + high) / 2
+    return best, best_level
+
+
+@torch.no_grad()
+def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:
+    """What the float networks, decoding one latent after the other, say a file should cost in bits.
+
+    No header, no integer arithmetic, no tables: the yardstick for real files.
+    """
+    networks = model.networks
+    y_bar = analysis.y * networks.gain_units.gain(_level_map(model, _level_steps(model, level)))
+    medians = networks.prior.medians
+    z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
+    y_hat, parameters = networks.settle(y_bar, networks.hyper_decoder(z_hat))
+    return float(networks.prior.bits(z_hat).double().sum() + asymmetric.bits(y_hat, *parameters).double().sum())
+
+
+def _level_steps(model: TrainedModel, level: float) -> int:
+    top = model.levels - 1
+    if not 0 <= level <= top:
+        raise ValueError(f"the level lies between 0 (fewest bits) and {top}, not at {level:g}")
+    return round(level * LEVEL_STEPS)
+
+
+def _level_map(model: TrainedModel, steps: int) -> Tensor:
+    return torch.full((1, 1), steps / LEVEL_STEPS, device=model.device)
+
+
+def _check(y: Tensor) -> int:
+    """Low half of the CRC-32 of the latents as 16-bit integers."""
+    return zlib.crc32(y.to("cpu", torch.int16).contiguous().numpy().astype("<i2").tobytes()) & 0xFFFF

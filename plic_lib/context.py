@@ -1,0 +1,92 @@
+"""Context and gather: the parameters of each latent from its decoded neighbours.
+
+The context model is a 5x5 convolution that sees only what the decoder already has:
+the rows above, and the cells to the left. Gather, a stack of 1x1 convolutions, joins
+its output with the hyper-decoder's and gives the means and the two log-scales
+(paper, Figure 2; Minnen et al. 2018).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from compressai.ops import LowerBound
+from torch import Tensor, nn
+
+from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN
+from plic_lib.quantise import snap
+
+#: The twelve cells before the centre of a 5x5 window in raster order, as (dy, dx).
+TAPS = [(dy, dx) for dy in (-2, -1, 0) for dx in (-2, -1, 0, 1, 2) if (dy, dx) < (0, 0)]
+
+#: Slope of gather's LeakyReLU for negative inputs: Minnen's 0.01, as a power of two,
+#: so that integer arithmetic applies it by a shift.
+SLOPE = 1 / 128
+
+
+class MaskedConvolution(nn.Conv2d):
+    """5x5 convolution over the twelve cells that precede the centre (type A mask).
+
+    Input (B, C, h, w), output (B, C', h, w). The mask multiplies the weight in the
+    forward pass, so masked entries get no gradient; they are stored as zeros.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 5, padding=2)
+        mask = torch.zeros(5, 5)
+        for dy, dx in TAPS:
+            mask[2 + dy, 2 + dx] = 1
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)
+
+
+class Gather(nn.Module):
+    """1x1 convolutions from 4M features to the parameters of M latents (Minnen et al. 2018).
+
+    Args:
+        M: channels of y.
+        symmetric: one scale for both sides, which makes the entropy model the ordinary
+            Gaussian: the twin that the asymmetric one is compared with.
+    """
+
+    def __init__(self, M: int, symmetric: bool = False):
+        super().__init__()
+        self.symmetric = symmetric
+        self.layers = nn.Sequential(
+            nn.Conv2d(M * 4, M * 10 // 3, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(M * 10 // 3, M * 8 // 3, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(M * 8 // 3, M * (2 if symmetric else 3), 1),
+        )
+        self.at_least_min = LowerBound(math.log(SCALE_MIN))
+        self.at_least_minus_max = LowerBound(-math.log(SCALE_MAX))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (B, 4M, h, w) -> means on the 1/64 grid, scales_left, scales_right, each (B, M, h, w).
+
+        The scales lie in 0.11 … 64. At a bound the gradient still passes where it
+        points back inside; a plain clamp would leave such a latent stuck.
+        """
+        outputs = self.layers(features).chunk(2 if self.symmetric else 3, dim=1)
+        scales = [torch.exp(-self.at_least_minus_max(-self.at_least_min(s))) for s in outputs[1:]]
+        return snap(outputs[0]), scales[0], scales[-1]
+
+
+def wavefront(height: int, width: int) -> list[Tensor]:
+    """The cells that can be decoded together, step by step.
+
+    A cell needs its row's left neighbours and, of the rows above, at most two cells to
+    the right, so all cells with equal ``x + 3 y`` are independent of each other, and
+    everything they need has a smaller sum. A 32 x 48 grid takes 141 steps, not 1536.
+
+    Returns:
+        For each step the raster indices ``y * width + x`` of its cells, top to bottom.
+    """
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    step = (x + 3 * y).flatten()
+    order = torch.argsort(step, stable=True)
+    sizes = torch.bincount(step)
+    return [cells for cells in order.split(sizes.tolist()) if len(cells)]

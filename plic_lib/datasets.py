@@ -1,0 +1,89 @@
+"""Photographs to train on and to look at: folders, random crops, scikit-image's own."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from plic_lib import images
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic"}
+
+#: Photographs that come inside scikit-image's wheel: the course needs no download.
+SAMPLES = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle")
+
+
+def sample(name: str) -> Tensor:
+    """One of ``SAMPLES`` as a (3, H, W) tensor in [0, 1]."""
+    import skimage.data
+
+    if name not in SAMPLES:
+        raise ValueError(f"no sample photograph {name!r}; there are {', '.join(SAMPLES)}")
+    picture = skimage.data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(skimage.data, name)()
+    return images.to_tensor(picture)
+
+
+def find(folder: str | Path) -> list[Path]:
+    """All picture files below ``folder``, sorted. Raises ImageError where there are none."""
+    folder = Path(folder)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise images.ImageError(f"{folder}: no picture files here ({', '.join(sorted(SUFFIXES))})")
+    return paths
+
+
+class RandomCrops(Dataset):
+    """Endless random crops; item k is a function of (seed, k) alone.
+
+    So runs that split the items among processes, or resume in the middle, see exactly
+    what one uninterrupted process would. Each crop comes from a random picture, scaled
+    down by a random factor in ``downscale``, and is flipped half of the time.
+
+    Args:
+        folders: folders of pictures, searched recursively.
+        size: side of the crops in pixels.
+        downscale: smallest and largest factor; (1, 1) leaves the scale alone.
+        in_memory: keep decoded pictures, for sets of a few thousand.
+
+    Item: (3, size, size) in [0, 1].
+    """
+
+    def __init__(self, folders: list[str], size: int, seed: int = 0, downscale: tuple[float, float] = (0.5, 1.0), in_memory: bool = False):
+        self.paths = [path for folder in folders for path in find(folder)]
+        self.size, self.seed, self.downscale = size, seed, downscale
+        self.kept: dict[Path, Image.Image] | None = {} if in_memory else None
+
+    def __len__(self) -> int:
+        return torch.iinfo(torch.int64).max
+
+    def __getitem__(self, k: int) -> Tensor:
+        rng = np.random.default_rng([self.seed, k])
+        image = self._open(int(rng.integers(len(self.paths))))
+        # a window of size / factor pixels, scaled to size: cheaper than scaling the whole picture
+        window = min(self.size / rng.uniform(*self.downscale), *image.size)
+        left = rng.uniform(0, image.width - window)
+        top = rng.uniform(0, image.height - window)
+        if window >= self.size:  # whole pixels where nothing needs to move between them
+            left, top, window = int(left), int(top), int(window)
+        crop = image.resize((self.size, self.size), Image.Resampling.BICUBIC, (left, top, left + window, top + window))
+        x = images.to_tensor(crop)
+        return x.flip(-1) if rng.random() < 0.5 else x
+
+    def _open(self, index: int) -> Image.Image:
+        """Picture ``index``, or the next one that can be read; a broken file is announced and passed over."""
+        for path in self.paths[index:] + self.paths[:index]:
+            if self.kept is not None and path in self.kept:
+                return self.kept[path]
+            try:
+                image = images.open_rgb(path)
+            except images.ImageError as error:
+                warnings.warn(f"skipped in training: {error}", stacklevel=2)
+                continue
+            if self.kept is not None:
+                self.kept[path] = image
+            return image
+        raise images.ImageError("none of the training pictures can be read")

@@ -1,0 +1,236 @@
+"""Exact entropy parameters: hyper-decoder, context and gather as integer networks.
+
+Encoder and decoder must agree on every table of every symbol. Floating-point sums
+depend on their order, and the order on the thread count, the batch and the device; one
+different last bit can select another table, and everything after it decodes to noise.
+So the codec evaluates these three networks on integers (Ballé et al. 2019):
+
+- a number v with f fraction bits is the integer round(v * 2^f);
+- weights have 12 bits, one power of two an output channel; activations have 16 bits,
+  one fraction-bit count an activation map, found on photographs when freezing;
+- a layer is a sum of products of integers, a shift with rounding, and a clamp.
+
+The integers are held in float64 and multiplied by plain matrix products. All sums stay
+below 2^52, where float64 is exact, so no order of summation can change them.
+
+Everything integer follows from the float weights by powers of two and rounding, which
+IEEE arithmetic does alike everywhere. A checkpoint stores the float weights, the
+fraction bits and the tables; its hash covers the integers made from them.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plic_lib import images, tables
+from plic_lib.asymmetric import SCALE_MIN
+from plic_lib.context import SLOPE, TAPS
+from plic_lib.model import Plic
+from plic_lib.quantise import GRID, quantise
+
+WEIGHT_BITS, ACTIVATION_BITS = 12, 16
+LIMIT = 2 ** (ACTIVATION_BITS - 1) - 1  #: largest activation
+GRID_BITS = int(math.log2(GRID))  #: fraction bits of z_hat, y_hat and the means
+EXACT = 2**52  #: float64 represents all integers and halves below
+#: activation maps whose fraction bits are found by calibration
+MAPS = ("hyper_1", "hyper_2", "features", "gather_1", "gather_2")
+
+
+class NotFrozen(RuntimeError):
+    """The model has no integer networks and tables yet, so it cannot write or read files."""
+
+
+@dataclass
+class Layer:
+    """An integer affine map of rows: ``clamp(round((W x + b) * scale))``, leaky where asked.
+
+    All tensors are float64; all but ``scale`` hold integers.
+    """
+
+    weight: Tensor  #: (outputs, inputs), at most 12 bits
+    bias: Tensor  #: (outputs,)
+    scale: Tensor  #: (outputs,), powers of two
+    low: float = -LIMIT  #: of the clamp to 16 bits; 0 makes it a ReLU
+    leaky: bool = False  #: negative sums are multiplied by 1/128
+
+    def finish(self, sums: Tensor) -> Tensor:
+        """Round and clamp sums (cells, outputs) that include the bias."""
+        if self.leaky:
+            sums = torch.where(sums < 0, sums * SLOPE, sums)
+        return torch.floor(sums * self.scale + 0.5).clamp(self.low, LIMIT)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """(cells, inputs) -> (cells, outputs)."""
+        return self.finish(torch.addmm(self.bias, rows, self.weight.T))
+
+
+def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **settings) -> Layer:
+    """Round a float affine map, weight (outputs, inputs) and bias (outputs,), to a ``Layer``.
+
+    Args:
+        bits_in: fraction bits of the input.
+        bits_out: fraction bits of the output.
+        settings: ``low``, ``leaky`` of the layer.
+    """
+    weight, bias = weight.detach().double(), bias.detach().double()
+    # the largest power of two that keeps a row within 12 bits; frexp is exact, a logarithm is not
+    bits = (WEIGHT_BITS - 1) - torch.frexp(weight.abs().amax(dim=1).clamp(min=1e-6)).exponent.double()
+    top = 2 ** (WEIGHT_BITS - 1) - 1
+    weight = torch.round(weight * torch.exp2(bits)[:, None]).clamp(-top, top)
+    bias = torch.round(bias * torch.exp2(bits + bits_in))
+    assert (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() < EXACT, "integer sums could exceed 2^52"
+    return Layer(weight, bias, torch.exp2(bits_out - bits - bits_in), **settings)
+
+
+def windows(x: Tensor) -> Tensor:
+    """The 3x3 window around each cell of (C, h, w), zero outside: (h * w, 9 C)."""
+    return F.unfold(x[None], 3, padding=1)[0].T
+
+
+def phases(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    """A 5x5 stride-2 deconvolution as a map of 3x3 windows.
+
+    Along one axis, output 2q sees inputs q-1, q, q+1 through kernel taps 4, 2, 0, and
+    output 2q+1 through taps (none), 3, 1. Returns weight (4 outputs, 9 inputs) and bias
+    (4 outputs,); the four values of a channel are those of a 2x2 block.
+    """
+    taps = torch.tensor([[4, 2, 0], [5, 3, 1]])  # tap 5 is the zero that padding adds
+    kernel = F.pad(layer.weight, (0, 1, 0, 1))[:, :, taps[:, None, :, None], taps[None, :, None, :]]
+    return kernel.permute(1, 2, 3, 0, 4, 5).flatten(3).flatten(0, 2), layer.bias.repeat_interleave(4)
+
+
+class IntegerNetworks:
+    """Hyper-decoder, context and gather of one model, on integers.
+
+    Args:
+        model: supplies the float weights.
+        fraction_bits: for each of ``MAPS``.
+        device: CPU or CUDA; both give the same integers. (MPS has no float64.)
+    """
+
+    def __init__(self, model: Plic, fraction_bits: dict[str, int], device: str | torch.device = "cpu"):
+        bits = fraction_bits
+        first, _, second, _, third = model.hyper_decoder
+        gather = model.gather.layers
+        dy, dx = torch.tensor(TAPS).T
+        context = model.context.weight[:, :, 2 + dy, 2 + dx].transpose(1, 2).flatten(1)  # (2M, 12 M)
+        self.layers = {
+            "hyper_1": quantise_layer(*phases(first), GRID_BITS, bits["hyper_1"], low=0),
+            "hyper_2": quantise_layer(*phases(second), bits["hyper_1"], bits["hyper_2"], low=0),
+            "hyper_3": quantise_layer(third.weight.flatten(1), third.bias, bits["hyper_2"], bits["features"]),
+            "context": quantise_layer(context, model.context.bias, GRID_BITS, bits["features"]),
+            "gather_1": quantise_layer(gather[0].weight.flatten(1), gather[0].bias, bits["features"], bits["gather_1"], leaky=True),
+            "gather_2": quantise_layer(gather[2].weight.flatten(1), gather[2].bias, bits["gather_1"], bits["gather_2"], leaky=True),
+            "gather_3": _heads(gather[4], model.widths.M, bits["gather_2"]),
+        }
+        for layer in self.layers.values():
+            layer.weight, layer.bias, layer.scale = (t.detach().to(device) for t in (layer.weight, layer.bias, layer.scale))
+        self.device = torch.device(device)
+        self.M = model.widths.M
+
+    def features(self, z: Tensor) -> Tensor:
+        """The part of gather's first sums that does not depend on the context.
+
+        Args:
+            z: (N, h/4, w/4) integers, 64 * z_hat.
+
+        Returns:
+            (h * w, 10M/3) integers in float64, raster order.
+        """
+        x = z.to(self.device, torch.float64).clamp(-LIMIT, LIMIT)
+        for name in ("hyper_1", "hyper_2"):
+            height, width = x.shape[-2:]
+            rows = self.layers[name](windows(x))
+            x = F.pixel_shuffle(rows.T.reshape(-1, height, width), 2)
+        rows = self.layers["hyper_3"](windows(x))
+        gather = self.layers["gather_1"]
+        return torch.addmm(gather.bias, rows, gather.weight[:, : 2 * self.M].T)
+
+    def parameters(self, features: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Means and scale indices of n cells from their features and decoded neighbours.
+
+        Args:
+            features: (n, 10M/3), rows of ``features()``.
+            neighbours: (n, 12 M), 64 * y_hat of the cells at ``TAPS``.
+
+        Returns:
+            means in units of 1/64, index of the left and of the right scale on the
+            grid of ``plic_lib.tables``; (n, M) integers in float64 each.
+        """
+        context = self.layers["context"](neighbours)
+        gather = self.layers["gather_1"]
+        x = gather.finish(torch.addmm(features, context, gather.weight[:, 2 * self.M :].T))
+        heads = self.layers["gather_3"](self.layers["gather_2"](x)).split(self.M, dim=1)
+        return heads[0], heads[1].clamp(0, tables.SCALES - 1), heads[-1].clamp(0, tables.SCALES - 1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All integers by name, for the hash."""
+        return {
+            f"{name}.{part}": getattr(layer, part).cpu().contiguous()
+            for name, layer in self.layers.items()
+            for part in ("weight", "bias", "scale")
+        }
+
+
+def _heads(layer: nn.Conv2d, M: int, bits_in: int) -> Layer:
+    """Gather's last layer: means in 1/64, and log-scales as steps of the table grid."""
+    weight, bias = layer.weight.detach().flatten(1).double(), layer.bias.detach().double()
+    means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
+    scales = quantise_layer(weight[M:] / tables.STEP, (bias[M:] - math.log(SCALE_MIN)) / tables.STEP, bits_in, 0)
+    join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
+    return Layer(join("weight"), join("bias"), join("scale"))
+
+
+@dataclass
+class Frozen:
+    """What a trained model needs besides its weights to write and read files."""
+
+    fraction_bits: dict[str, int]
+    tables: tables.Tables
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a checkpoint stores it."""
+        bits = torch.tensor([self.fraction_bits[name] for name in MAPS], dtype=torch.int32)
+        return {"fraction_bits": bits, **self.tables.tensors()}
+
+    @classmethod
+    def from_tensors(cls, stored: dict[str, Tensor]) -> "Frozen":
+        """The inverse of ``tensors``."""
+        bits = dict(zip(MAPS, stored["fraction_bits"].tolist()))
+        return cls(bits, tables.Tables(**{k: v for k, v in stored.items() if k != "fraction_bits"}))
+
+
+@torch.no_grad()
+def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
+    """Find the fraction bits on photographs, and build the coding tables.
+
+    The largest activation seen at any level keeps a fourfold margin below 16 bits;
+    what still exceeds them is clamped, in the encoder and the decoder alike.
+
+    Args:
+        pictures: (3, H, W) in [0, 1].
+    """
+    largest = dict.fromkeys(MAPS, 1e-3)
+
+    def watch(name: str):
+        def hook(_module, _inputs, output):
+            largest[name] = max(largest[name], float(output.abs().max()))
+
+        return hook
+
+    hyper, gather = model.hyper_decoder, model.gather.layers
+    watched = {hyper[1]: "hyper_1", hyper[3]: "hyper_2", hyper[4]: "features", model.context: "features", gather[1]: "gather_1", gather[3]: "gather_2"}
+    hooks = [module.register_forward_hook(watch(name)) for module, name in watched.items()]
+    for picture in pictures:
+        x = images.pad(picture[None])
+        for level in range(model.widths.levels):
+            y_bar, features, _ = model.analyse(x, torch.full((1, 1), float(level)))
+            means = model.parameters_of(torch.round(y_bar), features).means
+            model.parameters_of(quantise(y_bar, means), features)
+    for hook in hooks:
+        hook.remove()
+    bits = {name: min(GRID_BITS + 8, math.floor(math.log2(LIMIT / (4 * value)))) for name, value in largest.items()}
+    return Frozen(bits, tables.build(model.prior))

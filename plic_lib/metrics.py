@@ -1,0 +1,104 @@
+"""How much was spent and how much was lost: bpp, PSNR, MS-SSIM, LPIPS.
+
+Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictures
+(``images.to_image``), as a user sees them.
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+from pytorch_msssim import ms_ssim as _ms_ssim
+from torch import Tensor, nn
+
+
+class WeightsMissing(RuntimeError):
+    """Weights of a perceptual metric are not on this machine; the message says how to get them."""
+
+
+def bpp(n_bytes: int, height: int, width: int) -> float:
+    """Bits per pixel of a file of ``n_bytes``, all of them counted."""
+    return 8 * n_bytes / (height * width)
+
+
+def psnr(x: Tensor, x_hat: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    return float(-10 * torch.log10(((x - x_hat) ** 2).mean()))
+
+
+def ms_ssim(x: Tensor, x_hat: Tensor) -> float:
+    """Multi-scale structural similarity in [0, 1]; NaN where a side is 160 pixels or less.
+
+    Five scales with an 11-pixel window need more than 160 pixels.
+    """
+    if min(x.shape[-2:]) <= 160:
+        return float("nan")
+    return float(_ms_ssim(_batched(x), _batched(x_hat), data_range=1.0))
+
+
+def _batched(x: Tensor) -> Tensor:
+    return x if x.ndim == 4 else x[None]
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual distance (Zhang et al. 2018): 0 is equal, larger is worse.
+
+    The networks and their calibration come from the ``lpips`` package. Its own forward
+    divides by the norm of a feature vector and has NaN gradients where that is zero
+    (flat pictures); here the tiny constant stands inside the root, so that value and
+    gradient are finite everywhere.
+    """
+
+    def __init__(self, net: str = "alex"):
+        super().__init__()
+        import lpips  # imports torchvision, so only where it is needed
+
+        _require_weights(net)
+        self.parts = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "LPIPS":
+        """Stays in evaluation mode: the package's dropout is not part of the metric."""
+        return super().train(False)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Unit-length feature maps of a picture in [0, 1]."""
+        outputs = self.parts.net.forward(self.parts.scaling_layer(2 * x - 1))
+        return [f * torch.rsqrt((f**2).sum(dim=1, keepdim=True) + 1e-10) for f in outputs]
+
+    def forward(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """Distances (B,) between two batches in [0, 1]; gradients reach ``x_hat`` only."""
+        with torch.no_grad():
+            reference = self.features(x)
+        distance = 0
+        for f, g, weigh in zip(reference, self.features(x_hat), self.parts.lins):
+            distance = distance + weigh((f - g) ** 2).mean(dim=(1, 2, 3))
+        return distance
+
+
+#: The files of torchvision that the feature networks are read from.
+_WEIGHT_FILES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth", "vgg": "vgg16-397923af.pth"}
+
+
+def weights_path(net: str = "alex") -> Path:
+    """Where torchvision keeps (or would keep) the weights of a feature network. Honours TORCH_HOME."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHT_FILES[net]
+
+
+def _require_weights(net: str) -> None:
+    path = weights_path(net)
+    if not path.is_file():
+        raise WeightsMissing(
+            f"LPIPS-{net} needs torchvision's weights, and {path} is not there; "
+            f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has them"
+        )
+
+
+@functools.cache
+def _lpips(net: str) -> LPIPS:
+    return LPIPS(net)
+
+
+@torch.no_grad()
+def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
+    """LPIPS of one picture. Raises WeightsMissing where the network's weights are not there."""
+    return float(_lpips(net)(_batched(x), _batched(x_hat)))

@@ -1,0 +1,128 @@
+"""Coding tables: from the two scales of a latent to the frequencies that rANS uses.
+
+A residual r of a latent, an asymmetric Gaussian integer, is split without loss into
+
+    is it zero?          probability depends on both scales
+    which side?          probability depends on both scales
+    how large is |r|?    given the side, depends on that side's scale alone
+
+so three small sets of one-dimensional tables replace one table for each pair of
+scales. Scales come as indices on a log grid of ``SCALES`` values. The tables are made
+once, in float64, and travel inside the checkpoint: nothing about them is computed
+where a file is decoded.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from compressai._CXX import pmf_to_quantized_cdf
+from torch import Tensor
+
+from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN, SQRT2
+from plic_lib.hyperprior import FactorisedPrior
+from plic_lib.quantise import GRID
+
+PRECISION = 16  #: frequencies add up to 2**16
+SCALES = 128  #: values of a scale, log-spaced from 0.11 to 64
+STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  #: of the log grid
+ZERO_CLASSES, SIDE_CLASSES, MAGNITUDE_CLASSES = 96, 33, 64
+TAIL = 2.0**-15  #: mass beyond the last magnitude of a table, coded by the escape symbol
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All integers. A cdf row is ``[0, ..., 2**16]``, padded with zeros behind its length;
+    its last symbol is the coder's escape."""
+
+    zero_class: Tensor  #: (128, 128) uint8: class of the zero flag for (left, right) scale index
+    zero_cdf: Tensor  #: (96, 4) int32: symbols r == 0, r != 0, escape (never used)
+    side_class: Tensor  #: (128, 128) uint8
+    side_cdf: Tensor  #: (33, 4) int32: symbols r < 0, r > 0, escape (never used)
+    magnitude_class: Tensor  #: (128,) uint8: class for the scale index of r's side
+    magnitude_cdf: Tensor  #: (64, L) int32: symbols |r| - 1 = 0, 1, ..., escape
+    magnitude_length: Tensor  #: (64,) int32
+    z_cdf: Tensor  #: (N, L) int32
+    z_length: Tensor  #: (N,) int32
+    z_offset: Tensor  #: (N,) int32: the symbol of the first frequency
+    z_median: Tensor  #: (N,) int32, in units of 1/64
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All fields by name, as a checkpoint stores them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def scale_grid() -> Tensor:
+    """The 128 scales, float64."""
+    return SCALE_MIN * torch.exp(STEP * torch.arange(SCALES, dtype=torch.float64))
+
+
+def build(prior: FactorisedPrior) -> Tables:
+    """Tables for y, the same for every model, and for the z of this model's prior."""
+    scales = scale_grid()
+    # mass of one side beyond the zero bin, before normalisation by the sum of the scales
+    outside = scales * torch.erfc(0.5 / (SQRT2 * scales))
+    inside = scales - outside
+    p_zero = (inside[:, None] + inside) / (scales[:, None] + scales)
+    p_right = outside[None, :] / (outside[:, None] + outside)
+
+    zero_logits = torch.linspace(float(torch.logit(p_zero.min())), float(torch.logit(p_zero.max())), ZERO_CLASSES, dtype=torch.float64)
+    # fine around one half, where the two sides usually are; the middle class is exactly one half
+    side_logits = torch.sinh(torch.linspace(-math.asinh(8), math.asinh(8), SIDE_CLASSES, dtype=torch.float64))
+    side_logits[SIDE_CLASSES // 2] = 0
+
+    magnitude_class = torch.arange(SCALES) * MAGNITUDE_CLASSES // SCALES
+    rows = [_magnitude_cdf(float(scales[magnitude_class == c].log().mean().exp())) for c in range(MAGNITUDE_CLASSES)]
+    return Tables(
+        zero_class=_nearest(torch.logit(p_zero), zero_logits),
+        zero_cdf=_flag_cdf(torch.sigmoid(zero_logits)),
+        side_class=_nearest(torch.logit(p_right), side_logits),
+        side_cdf=_flag_cdf(torch.sigmoid(-side_logits)),
+        magnitude_class=magnitude_class.to(torch.uint8),
+        magnitude_cdf=_padded(rows),
+        magnitude_length=torch.tensor([len(row) for row in rows], dtype=torch.int32),
+        **_z_tables(prior),
+    )
+
+
+def _nearest(values: Tensor, centres: Tensor) -> Tensor:
+    """Index of the nearest centre (ascending) for each value, uint8."""
+    return torch.bucketize(values, (centres[1:] + centres[:-1]) / 2).to(torch.uint8)
+
+
+def _flag_cdf(p_first: Tensor) -> Tensor:
+    """Rows [0, f, 2^16 - 1, 2^16] of a two-valued symbol; one count is left to the escape."""
+    total = 2**PRECISION
+    first = (p_first * (total - 1)).round().clamp(1, total - 2)
+    row = [torch.zeros_like(first), first, torch.full_like(first, total - 1), torch.full_like(first, total)]
+    return torch.stack(row, dim=1).to(torch.int32)
+
+
+def _magnitude_cdf(scale: float) -> list[int]:
+    """Frequencies of |r| = 1, 2, ... of one half Gaussian, until only ``TAIL`` is left."""
+    edges = torch.erfc((torch.arange(1, 20 * int(scale + 1)) - 0.5).double() / (SQRT2 * scale))
+    edges = edges / edges[0]
+    edges = edges[: max(2, int((edges > TAIL).sum()) + 1)]
+    return list(pmf_to_quantized_cdf((edges[:-1] - edges[1:]).tolist() + [float(edges[-1])], PRECISION))
+
+
+def _z_tables(prior: FactorisedPrior) -> dict[str, Tensor]:
+    """CompressAI's tables of the factorised prior, about medians on the 1/64 grid."""
+    medians = prior.medians.flatten()
+    quantiles = prior.quantiles.detach().clone()
+    with torch.no_grad():
+        prior._update_quantiles()  # exact tails by bisection: the auxiliary loss may not have converged
+        prior.quantiles[:, 0, 1] = medians
+        prior.update(force=True)
+        prior.quantiles.copy_(quantiles)
+    return {
+        "z_cdf": prior._quantized_cdf.clone(),
+        "z_length": prior._cdf_length.clone(),
+        "z_offset": prior._offset.clone(),
+        "z_median": (medians * GRID).round().to(torch.int32),
+    }
+
+
+def _padded(rows: list[list[int]]) -> Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.int32)
