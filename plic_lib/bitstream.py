@@ -45,9 +45,7 @@ class File:
 
     def pack(self) -> bytes:
         """As bytes."""
-        fields = _FIELDS.pack(
-            MAGIC, VERSION, 0, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream)
-        )
+        fields = _FIELDS.pack(MAGIC, VERSION, 0, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream))
         return fields + _CRC.pack(zlib.crc32(fields + self.stream)) + self.stream
 
     @classmethod

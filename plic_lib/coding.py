@@ -23,7 +23,6 @@ Y_LIMIT = LIMIT // GRID - 2
 Z_LIMIT = Y_LIMIT
 
 
-
 class _Rows:
     """A table set in the form that CompressAI's coder takes: lists of integers."""
 

@@ -222,7 +222,14 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
         return hook
 
     hyper, gather = model.hyper_decoder, model.gather.layers
-    watched = {hyper[1]: "hyper_1", hyper[3]: "hyper_2", hyper[4]: "features", model.context: "features", gather[1]: "gather_1", gather[3]: "gather_2"}
+    watched = {
+        hyper[1]: "hyper_1",
+        hyper[3]: "hyper_2",
+        hyper[4]: "features",
+        model.context: "features",
+        gather[1]: "gather_1",
+        gather[3]: "gather_2",
+    }
     hooks = [module.register_forward_hook(watch(name)) for module, name in watched.items()]
     for picture in pictures:
         x = images.pad(picture[None])

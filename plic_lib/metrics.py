@@ -76,12 +76,12 @@ class LPIPS(nn.Module):
 
 
 #: The files of torchvision that the feature networks are read from.
-_WEIGHT_FILES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth", "vgg": "vgg16-397923af.pth"}
+WEIGHT_FILES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth", "vgg": "vgg16-397923af.pth"}
 
 
 def weights_path(net: str = "alex") -> Path:
     """Where torchvision keeps (or would keep) the weights of a feature network. Honours TORCH_HOME."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHT_FILES[net]
+    return Path(torch.hub.get_dir()) / "checkpoints" / WEIGHT_FILES[net]
 
 
 def _require_weights(net: str) -> None:

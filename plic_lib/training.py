@@ -18,8 +18,11 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from plic_lib import asymmetric, losses, metrics
+from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import SAMPLES, RandomCrops, sample
+from plic_lib.integer import freeze
 from plic_lib.model import MINI, PAPER, Plic, Widths
+from plic_lib.quantise import quantise
 
 
 class TrainingError(RuntimeError):
@@ -183,7 +186,17 @@ class Trainer:
         aux.backward()
         self.aux_optimizer.step()
 
-        figures = {"step": step + 1, "level": level, "alpha": alpha, "loss": loss, "bpp": bpp, "l1": l1, "lpips": lpips, "aux": aux, "gradient": norm}
+        figures = {
+            "step": step + 1,
+            "level": level,
+            "alpha": alpha,
+            "loss": loss,
+            "bpp": bpp,
+            "l1": l1,
+            "lpips": lpips,
+            "aux": aux,
+            "gradient": norm,
+        }
         figures = {k: float(f"{v.item() if isinstance(v, Tensor) else v:.5g}") for k, v in figures.items()}
         return figures | {"step": step + 1, "level": level, "learning_rate": rate_of_learning}
 
@@ -201,30 +214,36 @@ class Trainer:
     def check(self, level: int) -> dict:
         """Rate and quality on scikit-image's photographs, which are never trained on.
 
-        ``gap`` is how far the training estimate (two parallel passes, noise) is from
-        the bits of the sequentially settled latents, as a fraction of the latter.
+        ``gap`` is how far the bits of the two parallel passes are from those of the
+        sequential codec, as a fraction of the latter; ``noise_gap`` is the same for the
+        noisy latents that the loss sees.
         """
         model, device = self.model.eval(), self.accelerator.device
         at = torch.full((1, 1), float(level), device=device)
-        totals = dict.fromkeys(("parallel", "sequential", "pixels", "psnr", "lpips"), 0.0)
+        bits = dict.fromkeys(("noisy", "parallel", "sequential"), 0.0)
+        pixels, psnr, lpips = 0, 0.0, 0.0
         for name in SAMPLES:
             x = sample(name)[None, :, :256, :384].to(device)
-            output = model(x, at, seeds=[0])
+            noisy = model(x, at, seeds=[0])
             y_bar, features, z_bits = model.analyse(x, at)
-            y_hat, parameters = model.settle(y_bar, features)
+            draft = quantise(y_bar, model.parameters_of(torch.round(y_bar), features).means)
+            parallel = model.parameters_of(draft, features)
+            y_hat, sequential = model.settle(y_bar, features)
             x_hat = model.generator(y_hat * model.gain_units.inverse_gain(at)).clamp(0, 1)
-            totals["parallel"] += float(output.y_bits.sum() + output.z_bits.sum())
-            totals["sequential"] += float(asymmetric.bits(y_hat, *parameters).sum() + z_bits.sum())
-            totals["pixels"] += x.shape[-2] * x.shape[-1]
-            totals["psnr"] += metrics.psnr(x, x_hat) / len(SAMPLES)
-            totals["lpips"] += float(self.perceptual(x, x_hat)) / len(SAMPLES)
+            bits["noisy"] += float(noisy.y_bits.sum() + noisy.z_bits.sum())
+            bits["parallel"] += float(asymmetric.bits(quantise(y_bar, parallel.means), *parallel).sum() + z_bits.sum())
+            bits["sequential"] += float(asymmetric.bits(y_hat, *sequential).sum() + z_bits.sum())
+            pixels += x.shape[-2] * x.shape[-1]
+            psnr += metrics.psnr(x, x_hat) / len(SAMPLES)
+            lpips += float(self.perceptual(x, x_hat)) / len(SAMPLES)
         model.train()
         return {
             "level": level,
-            "bpp": round(totals["sequential"] / totals["pixels"], 5),
-            "psnr": round(totals["psnr"], 3),
-            "lpips": round(totals["lpips"], 5),
-            "gap": round(totals["parallel"] / totals["sequential"] - 1, 5),
+            "bpp": round(bits["sequential"] / pixels, 5),
+            "psnr": round(psnr, 3),
+            "lpips": round(lpips, 5),
+            "gap": round(bits["parallel"] / bits["sequential"] - 1, 5),
+            "noise_gap": round(bits["noisy"] / bits["sequential"] - 1, 5),
         }
 
     def _log(self, figures: dict) -> None:
@@ -254,10 +273,32 @@ class Trainer:
         path = self.out / "state.pt"
         if not path.exists():
             return
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+        state = read_state(path, self.accelerator.device)
         if state["recipe"] != json.dumps(asdict(self.recipe)):
             raise TrainingError(f"{path} belongs to a run with another recipe; use another folder, or delete it to start again")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.aux_optimizer.load_state_dict(state["aux_optimizer"])
+
+
+def read_state(path: str | Path, device: str | torch.device = "cpu") -> dict:
+    """A training state, without executing code from it. Raises TrainingError where it is none."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        state["recipe"], state["step"], state["model"]
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: there is no such file") from error
+    except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
+        raise TrainingError(f"{path}: not a training state of plic ({error.__class__.__name__})") from error
+    return state
+
+
+def freeze_state(path: str | Path, name: str) -> TrainedModel:
+    """The trained model of a state: weights rounded as a checkpoint stores them, integers and tables made."""
+    state = read_state(path)
+    recipe = json.loads(state["recipe"])
+    networks = Plic(Widths(**recipe["widths"])).eval()
+    networks.load_state_dict(state["model"])
+    frozen = freeze(round_weights_(networks), [sample(name) for name in SAMPLES])
+    return TrainedModel(name, networks, frozen, {"step": state["step"], "recipe": recipe})

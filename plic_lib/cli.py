@@ -1,0 +1,308 @@
+"""The command ``plic``: encode, decode, info, eval, bench, train, freeze, doctor."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from plic_lib import bitstream, checkpoint, codec, images, metrics
+from plic_lib.bitstream import LEVEL_STEPS, BitstreamError, File
+
+
+class UsageError(ValueError):
+    """Arguments that do not fit together; the message says how they would."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; errors a user can act on become one sentence and exit code 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        print("plic: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except (OSError, ValueError, RuntimeError) as error:
+        # our own errors are subclasses of these; a traceback helps nobody who typed a command
+        if os.environ.get("PLIC_DEBUG"):
+            raise
+        print(f"plic: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="plic", description="Perceptual learned image compression with continuous rate adaptation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, function, help):
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function)
+        return sub
+
+    def with_model(sub, default="mini"):
+        sub.add_argument(
+            "--model", default=default, metavar="NAME_OR_PATH", help="a shipped model or a .safetensors file (default: %(default)s)"
+        )
+        sub.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
+
+    sub = command("encode", _encode, "compress a picture to a .plic file")
+    sub.add_argument("input", metavar="IN")
+    sub.add_argument("output", metavar="OUT.plic")
+    rate = sub.add_mutually_exclusive_group()
+    rate.add_argument("--rate", type=float, metavar="R", help="level, 0 (fewest bits) to 2, fractions allowed (default: 1)")
+    rate.add_argument("--bpp", type=float, metavar="B", help="find the level that gives B bits per pixel")
+    with_model(sub)
+
+    sub = command("decode", _decode, "decompress a .plic file to a picture")
+    sub.add_argument("input", metavar="IN.plic")
+    sub.add_argument("output", metavar="OUT.png")
+    with_model(sub, default=None)
+
+    sub = command("info", _info, "show what a .plic file says of itself")
+    sub.add_argument("input", metavar="FILE")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+
+    sub = command("eval", _eval, "figures over a folder of pictures, from real files")
+    sub.add_argument("folder", metavar="DIR")
+    rate = sub.add_mutually_exclusive_group()
+    rate.add_argument("--rates", default="0,1,2", help="levels, separated by commas (default: %(default)s)")
+    rate.add_argument("--bpp", type=float, metavar="B", help="the one level that gives B bits per pixel over the whole folder")
+    sub.add_argument("--json", metavar="OUT", help="write the figures of each picture and the totals here")
+    with_model(sub)
+
+    sub = command("bench", _bench, "seconds beside CompressAI's serial context model, one thread")
+    sub.add_argument(
+        "--model", default="mini", metavar="NAME_OR_PATH", help="or 'untrained-paper' for the paper's width (default: %(default)s)"
+    )
+    sub.add_argument("--runs", type=int, default=5, help="interleaved runs (default: %(default)s)")
+    sub.add_argument("--json", metavar="OUT", help="write all figures here")
+
+    sub = command("train", _train, "train a model; started again, it goes on where it was")
+    sub.add_argument("--preset", default="mini", help="recipe (default: %(default)s)")
+    sub.add_argument("--data", nargs="+", required=True, metavar="DIR", help="folders of pictures, searched recursively")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder for state.pt and log.jsonl")
+    sub.add_argument("--from", dest="start", metavar="STATE.pt", help="begin a new stage with the weights of another run")
+    sub.add_argument(
+        "--workers", type=int, default=0, help="processes that load pictures; 0 keeps all of them in memory (default: %(default)s)"
+    )
+    sub.add_argument("--set", nargs="+", default=[], metavar="FIELD=JSON", help="change the recipe, as in steps=2000 'alphas=[2,0.7,0.2]'")
+
+    sub = command("freeze", _freeze, "turn a training state into a checkpoint that can write files")
+    sub.add_argument("state", metavar="STATE.pt")
+    sub.add_argument("output", metavar="OUT.safetensors")
+
+    sub = command("doctor", _doctor, "versions, what is missing and what to do about it")
+    sub.add_argument("--fetch", choices=sorted(metrics.WEIGHT_FILES), help="download the weights of a perceptual metric")
+    return parser
+
+
+def _load(options) -> checkpoint.TrainedModel:
+    return checkpoint.load(options.model, _device(options.device))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]})") from error
+    return device
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file completely, or leave what was there."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode(options) -> None:
+    model = _load(options)
+    image = images.read(options.input)
+    if options.bpp is not None:
+        data, level = codec.encode_to_bpp(model, image, options.bpp)
+    else:
+        level = 1.0 if options.rate is None else options.rate
+        data = codec.encode(model, image, level)
+    write_whole(options.output, data)
+    _, height, width = image.shape
+    reached = metrics.bpp(len(data), height, width)
+    print(f"{options.output}: {len(data)} bytes, {reached:.4f} bpp, level {level:.3f}")
+    if options.bpp is not None and abs(reached / options.bpp - 1) > 0.02:
+        print(f"the target of {options.bpp:g} bpp was not met within 2 %: this is the nearest file that {model.name} makes of this picture")
+
+
+def _read_file(path: str) -> bytes:
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: there is no such file")
+    return Path(path).read_bytes()
+
+
+def _decode(options) -> None:
+    data = _read_file(options.input)
+    try:
+        file = File.unpack(data)
+        path = options.model or checkpoint.with_hash(file.model)
+        if path is None:
+            raise BitstreamError(f"it was made by the model {file.model.hex()}, which is not among the shipped ones; name it with --model")
+        image = codec.decode(checkpoint.load(path, _device(options.device)), data)
+    except BitstreamError as error:
+        raise BitstreamError(f"{options.input}: {error}") from error
+    write_whole(options.output, _picture_bytes(images.to_image(image), options.output))
+    print(f"{options.output}: {file.width} x {file.height}")
+
+
+def _picture_bytes(picture, path: str) -> bytes:
+    import io
+
+    from PIL import Image
+
+    suffix = Path(path).suffix.lower()
+    name = Image.registered_extensions().get(suffix)
+    if name not in Image.SAVE:
+        raise UsageError(f"{path}: cannot write pictures of the kind {suffix or '(no ending)'}; use .png")
+    buffer = io.BytesIO()
+    picture.save(buffer, name)
+    return buffer.getvalue()
+
+
+def _info(options) -> None:
+    data = _read_file(options.input)
+    try:
+        file = File.unpack(data)
+    except BitstreamError as error:
+        raise BitstreamError(f"{options.input}: {error}") from error
+    known = checkpoint.with_hash(file.model)
+    facts = {
+        "file": options.input,
+        "bytes": len(data),
+        "bpp": round(metrics.bpp(len(data), file.height, file.width), 5),
+        "format": bitstream.VERSION,
+        "model": file.model.hex(),
+        "model_name": known.stem if known else None,
+        "width": file.width,
+        "height": file.height,
+        "level": file.level / LEVEL_STEPS,
+        "header_bytes": bitstream.HEADER_BYTES,
+        "stream_bytes": len(file.stream),
+        "latents_check": f"{file.latents_check:04x}",
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1))
+    else:
+        for name, value in facts.items():
+            print(f"{name.replace('_', ' '):<14} {'not among the shipped models' if value is None else value}")
+
+
+def _eval(options) -> None:
+    from plic_lib import evaluation
+
+    model = _load(options)
+    try:
+        levels = [float(level) for level in options.rates.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--rates takes levels like 0,1,2 and not {options.rates!r}") from error
+    if options.bpp is not None:
+        levels = [evaluation.level_for_bpp(model, options.folder, options.bpp)]
+    rows = evaluation.evaluate_folder(model, options.folder, levels)
+    totals = [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels]
+    show = lambda value, digits: "   -   " if value is None else f"{value:.{digits}f}"  # noqa: E731
+    print(f"{'picture':<24} {'level':>6} {'bytes':>9} {'bpp':>8} {'estimate':>8} {'PSNR':>7} {'MS-SSIM':>8} {'LPIPS':>7}")
+    for row in rows + [{"picture": f"all {total['pictures']}", **total} for total in totals]:
+        print(
+            f"{row['picture']:<24} {row['level']:>6.3f} {row['bytes']:>9} {row['bpp']:>8.4f} {row['estimated_bpp']:>8.4f} "
+            f"{row['psnr']:>7.2f} {row['ms_ssim']:>8.4f} {show(row['lpips'], 4):>7}"
+        )
+    for total in totals:
+        print(
+            f"level {total['level']:.3f}: the files cost {total['overhead']:+.2%} over the float estimate, "
+            f"{total['overhead_without_40_bytes_each']:+.2%} when 40 bytes a picture are set aside"
+        )
+    if totals[0]["lpips"] is None:
+        print("LPIPS left out: its weights are not here; see `plic doctor`")
+    if options.json:
+        command = "plic " + " ".join(sys.argv[1:])
+        evaluation.write_json(options.json, {"command": command, **evaluation.provenance(model), "totals": totals, "pictures": rows})
+
+
+def _bench(options) -> None:
+    from plic_lib import bench, evaluation
+
+    result = bench.run(options.model, options.runs)
+    rival = result["compressai"]
+    print(
+        f"{result['model']} (N = {rival['N']}, M = {rival['M']}), {rival['pixels'][0]} x {rival['pixels'][1]}, one thread, median of {rival['runs']}"
+    )
+    print(f"{'':<10} {'plic':>9} {'CompressAI':>11} {'ratio':>7}")
+    for name, ratio in rival["ratios"].items():
+        print(f"{name:<10} {rival['seconds'][name]:>8.3f}s {rival['seconds']['compressai_' + name]:>10.3f}s {ratio:>6.1f}x")
+    print(f"{'bpp':<10} {rival['bpp']:>9.3f} {rival['compressai_bpp']:>11.3f}   (CompressAI with random weights)")
+    print(f"\n{'side':>6} {'encode s/MP':>12} {'decode s/MP':>12} {'peak MB':>9}")
+    for row in result["growth"]:
+        print(f"{row['side']:>6} {row['encode']:>12.3f} {row['decode']:>12.3f} {row['peak_megabytes']:>9.0f}")
+    if options.json:
+        evaluation.write_json(options.json, result)
+
+
+def _train(options) -> None:
+    from plic_lib import training
+
+    if options.preset not in training.PRESETS:
+        raise UsageError(f"no preset {options.preset!r}; there are {', '.join(training.PRESETS)}")
+    recipe = _changed(training.PRESETS[options.preset], options.set)
+    start = None
+    if options.start:
+        start = training.read_state(options.start)["model"]
+    training.Trainer(recipe, options.data, Path(options.out), start, options.workers).run()
+
+
+def _changed(recipe, changes: list[str]):
+    """A recipe with ``FIELD=JSON`` changes; lists become tuples, as in the recipe."""
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in recipe.__dataclass_fields__ or name == "widths":
+            raise UsageError(
+                f"--set {change}: the recipe has no field {name!r}; it has {', '.join(f for f in recipe.__dataclass_fields__ if f != 'widths')}"
+            )
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"--set {change}: {value!r} is not JSON") from error
+        if type(getattr(recipe, name)) is tuple:
+            value = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        recipe = replace(recipe, **{name: value})
+    return recipe
+
+
+def _freeze(options) -> None:
+    from plic_lib import training
+
+    model = training.freeze_state(options.state, Path(options.output).stem)
+    checkpoint.save(model, options.output)
+    print(f"{options.output}: {Path(options.output).stat().st_size} bytes, model {model.hash[:8]}, {model.about['step']} steps")
+
+
+def _doctor(options) -> None:
+    from plic_lib import doctor
+
+    if options.fetch:
+        doctor.fetch(options.fetch)
+    doctor.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

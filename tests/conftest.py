@@ -1,0 +1,65 @@
+"""What tests share: photographs, a tiny random model, the shipped model, Kodak where it is at hand."""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
+
+from plic_lib import checkpoint, datasets, metrics  # noqa: E402
+from plic_lib.checkpoint import TrainedModel  # noqa: E402
+from plic_lib.integer import freeze  # noqa: E402
+from plic_lib.model import Plic, Widths  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A real photograph, (3, 128, 192)."""
+    return datasets.sample("coffee")[:, 100:228, 200:392].contiguous()
+
+
+def tiny_model(symmetric: bool = False) -> TrainedModel:
+    """Random weights, narrow; its latents are of the size of a trained model's."""
+    torch.manual_seed(1)
+    networks = Plic(Widths(N=16, M=24, symmetric=symmetric)).eval()
+    x = datasets.sample("chelsea")[None, :, :192, :256]
+    with torch.no_grad():
+        y = networks.encoder(x)
+        networks.gain_units.theta -= torch.log(y.std(dim=(0, 2, 3)))
+        networks.gain_units.theta += torch.tensor([-1.0, 0.0, 1.0])[:, None]
+        networks.gain_units.theta_inverse -= networks.gain_units.theta
+    return TrainedModel("tiny", networks, freeze(networks, [x[0]]))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return tiny_model()
+
+
+@pytest.fixture(scope="session")
+def mini():
+    """The shipped model: the bars hold for it, not for a random one."""
+    return checkpoint.load("mini")
+
+
+@pytest.fixture(scope="session")
+def kodak():
+    """The 24 Kodak photographs, where PLIC_KODAK names their folder."""
+    folder = os.environ.get("PLIC_KODAK")
+    if not folder:
+        pytest.skip("PLIC_KODAK does not name a folder with the Kodak photographs")
+    return datasets.find(Path(folder))
+
+
+@pytest.fixture
+def needs_lpips():
+    if not metrics.weights_path("alex").is_file():
+        pytest.skip(f"LPIPS weights are not here: {metrics.weights_path('alex')}")
+
+
+@pytest.fixture(scope="session")
+def tiny_tables(tiny):
+    return tiny.frozen.tables
