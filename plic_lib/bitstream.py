@@ -67,3 +67,26 @@ class File:
         if not width or not height:
             raise BitstreamError(f"the file is damaged: a picture of {width} x {height} pixels")
         return cls(model, width, height, level, check, stream)
+
+
+def describe(data: bytes) -> list[tuple[str, str, str]]:
+    """The fields of a file as (bytes, hexadecimal, meaning), for people. Raises BitstreamError as ``unpack``."""
+    file = File.unpack(data)
+    meanings = [
+        (4, "magic: this is a .plic file"),
+        (1, f"version {VERSION}"),
+        (1, "flags: none set"),
+        (4, "model: the first bytes of its hash"),
+        (2, f"width {file.width}"),
+        (2, f"height {file.height}"),
+        (2, f"level {file.level / LEVEL_STEPS:.3f} = {file.level} / {LEVEL_STEPS}"),
+        (2, "check of the decoded latents"),
+        (4, f"length of the stream: {len(file.stream)} bytes"),
+        (4, "CRC-32 of everything else"),
+    ]
+    rows, start = [], 0
+    for size, meaning in meanings:
+        rows.append((f"{start}-{start + size - 1}" if size > 1 else f"{start}", data[start : start + size].hex(" "), meaning))
+        start += size
+    rows.append((f"{start}-{len(data) - 1}", data[start : start + 6].hex(" ") + " …", "the rANS stream: z, then y front by front"))
+    return rows

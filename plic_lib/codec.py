@@ -133,17 +133,23 @@ def encode_to_bpp(model: TrainedModel, image: Tensor | Analysis, bpp: float, tol
 
 
 @torch.no_grad()
-def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:
-    """What the float networks, decoding one latent after the other, say a file should cost in bits.
+def latent_bits(model: TrainedModel, analysis: Analysis, level: float) -> tuple[Tensor, Tensor]:
+    """What each latent should cost, says the float model decoding one after the other.
 
-    No header, no integer arithmetic, no tables: the yardstick for real files.
+    Returns:
+        Bits of y_hat (M, h, w) and of z_hat (N, h/4, w/4).
     """
     networks = model.networks
     y_bar = analysis.y * networks.gain_units.gain(_level_map(model, _level_steps(model, level)))
     medians = networks.prior.medians
     z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
     y_hat, parameters = networks.settle(y_bar, networks.hyper_decoder(z_hat))
-    return float(networks.prior.bits(z_hat).double().sum() + asymmetric.bits(y_hat, *parameters).double().sum())
+    return asymmetric.bits(y_hat, *parameters)[0], networks.prior.bits(z_hat)[0]
+
+
+def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:
+    """The sum of ``latent_bits``: no header, no integers, no tables; the yardstick for real files."""
+    return sum(float(bits.double().sum()) for bits in latent_bits(model, analysis, level))
 
 
 def _level_steps(model: TrainedModel, level: float) -> int:

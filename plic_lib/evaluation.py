@@ -29,10 +29,6 @@ def evaluate_picture(model: TrainedModel, path: Path, level: float) -> dict:
     decoded = codec.decode(model, data)
     end = time.perf_counter()
     decoded = images.to_tensor(images.to_image(decoded))
-    try:
-        lpips = metrics.lpips(image, decoded)
-    except metrics.WeightsMissing:
-        lpips = None
     return {
         "picture": path.name,
         "width": width,
@@ -43,7 +39,7 @@ def evaluate_picture(model: TrainedModel, path: Path, level: float) -> dict:
         "estimated_bpp": codec.estimated_bits(model, analysis, level) / (height * width),
         "psnr": metrics.psnr(image, decoded),
         "ms_ssim": metrics.ms_ssim(image, decoded),
-        "lpips": lpips,
+        "lpips": metrics.lpips_or_none(image, decoded),
         "encode_seconds": encoded - start,
         "decode_seconds": end - encoded,
     }

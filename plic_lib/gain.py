@@ -5,7 +5,7 @@ y_hat is multiplied by an inverse gain m'_c. A gain m is a quantisation step of 
 large gain keeps much and costs many bits. There are n trained pairs of gain vectors,
 and every level between two of them by *exponential* interpolation
 
-    m(level) = m_s^(1-t) * m_{s+1}^t       with s = floor(level), t = level - s,
+    m(level) = m_s^(1-l) * m_{s+1}^l       with s = floor(level), l = level - s,
 
 which moves the step size by equal factors, and the rate in nearly equal steps.
 """
@@ -56,6 +56,6 @@ class GainUnits(nn.Module):
         if level.numel() and not (0 <= level.min() and level.max() <= top):
             raise ValueError(f"a level lies between 0 (fewest bits) and {top}; this one is {level.min():g} … {level.max():g}")
         lower = level.floor().long()
-        t = (level - lower)[..., None]
+        fraction = (level - lower)[..., None]
         upper = (lower + 1).clamp(max=top)
-        return ((1 - t) * theta[lower] + t * theta[upper]).movedim(-1, 0)
+        return ((1 - fraction) * theta[lower] + fraction * theta[upper]).movedim(-1, 0)

@@ -52,10 +52,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 and image.mode == "F" else 65535.0
-        image = Image.fromarray(np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8))
-        profile = None
+        return Image.fromarray(_eight_bits(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
     if image.mode == "PA" or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in ("LA", "La", "RGBa"):
@@ -69,6 +66,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if alpha is not None:
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
     return image
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Deep grey values as bytes: integers are 16 bits, floats are in [0, 1] or, where one is larger, in [0, 255]."""
+    top = 65535 if mode != "F" else 1 if values.max() <= 1 else 255
+    return np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:

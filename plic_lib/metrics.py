@@ -102,3 +102,11 @@ def _lpips(net: str) -> LPIPS:
 def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
     """LPIPS of one picture. Raises WeightsMissing where the network's weights are not there."""
     return float(_lpips(net)(_batched(x), _batched(x_hat)))
+
+
+def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
+    """``lpips``, or None where its weights are missing: for tables, which then say so."""
+    try:
+        return lpips(x, x_hat, net)
+    except WeightsMissing:
+        return None

@@ -1,0 +1,33 @@
+"""Execute notebooks in place and save them with their outputs: ``python notebooks/run.py [NOTEBOOK ...]``.
+
+Widget state and timing metadata are stripped, so that a second run changes only what
+really changed. Without arguments all notebooks and solutions are run.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).resolve().parent
+
+
+def run(path: Path) -> None:
+    """Execute one notebook from top to bottom and write it back."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata.language_info = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if "outputs" in cell:  # a progress bar draws only where it is watched
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    for path in [Path(a) for a in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")) + sorted(HERE.glob("solutions/*.ipynb")):
+        print(path.name, flush=True)
+        run(path)

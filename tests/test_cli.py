@@ -1,0 +1,124 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from plic_lib import cli, codec, images, metrics
+
+
+def plic(*arguments) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+@pytest.fixture
+def picture(tmp_path, photo):
+    path = tmp_path / "in.png"
+    images.to_image(photo).save(path)
+    return path
+
+
+def test_encode_info_decode(mini, picture, tmp_path, capsys, photo):
+    file, out = tmp_path / "a.plic", tmp_path / "out.png"
+    assert plic("encode", picture, file, "--rate", 1.5) == 0
+    assert plic("decode", file, out) == 0
+    assert file.read_bytes() == codec.encode(mini, photo, 1.5)
+    assert (images.read(out) - codec.decode(mini, file.read_bytes())).abs().max() <= 0.501 / 255
+    capsys.readouterr()
+    assert plic("info", file, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bytes"] == file.stat().st_size and facts["level"] == 1.5 and facts["model_name"] == "mini"
+    assert facts["header_bytes"] + facts["stream_bytes"] == facts["bytes"]
+    assert plic("info", file) == 0 and "mini" in capsys.readouterr().out
+
+
+def test_a_target_out_of_reach_is_said(mini, picture, tmp_path, capsys):
+    assert plic("encode", picture, tmp_path / "a.plic", "--bpp", 20) == 0
+    out = capsys.readouterr().out
+    assert "level 2.000" in out and "was not met" in out
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_path, capsys):
+    text, out = tmp_path / "text.png", tmp_path / "out.plic"
+    text.write_text("not a picture")
+    good = tmp_path / "good.plic"
+    plic("encode", picture, good)
+    (tmp_path / "cut.plic").write_bytes(good.read_bytes()[:-3])
+    capsys.readouterr()
+    cases = [
+        (("encode", text, out), "text.png"),
+        (("encode", tmp_path / "none.png", out), "no such file"),
+        (("encode", picture, out, "--rate", 2.5), "between 0"),
+        (("encode", picture, out, "--model", "nobody"), "nobody"),
+        (("encode", picture, out, "--device", "abacus"), "abacus"),
+        (("encode", picture, tmp_path / "no" / "out.plic"), "does not exist"),
+        (("encode", picture, tmp_path), "is a folder"),
+        (("decode", tmp_path / "cut.plic", tmp_path / "o.png"), "cut.plic: the file is cut off"),
+        (("decode", picture, tmp_path / "o.png"), "not a .plic file"),
+        (("decode", good, tmp_path / "o.docx"), "use .png"),
+        (("info", text), "not a .plic file"),
+        (("eval", tmp_path / "nowhere"), "nowhere"),
+        (("eval", tmp_path, "--rates", "a"), "levels like 0,1,2"),
+        (("train", "--data", tmp_path, "--out", tmp_path, "--preset", "huge"), "no preset"),
+        (("train", "--data", tmp_path, "--out", tmp_path, "--set", "color=3"), "no field 'color'"),
+        (("freeze", text, tmp_path / "o.safetensors"), "text.png"),
+    ]
+    before = set(tmp_path.iterdir())
+    for arguments, words in cases:
+        assert plic(*arguments) == 1
+        captured = capsys.readouterr()
+        last = captured.err.strip().splitlines()[-1]
+        assert words in last and last.startswith("plic: ") and "Traceback" not in captured.err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.plic"
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(cli.os, "replace", full)
+    with pytest.raises(OSError):
+        cli.write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_eval_gives_pictures_and_totals(mini, tmp_path, capsys, photo):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(2):
+        images.to_image(photo.roll(40 * i, dims=2)).save(folder / f"{i}.png")
+    assert plic("eval", folder, "--rates", "0,1.5", "--json", tmp_path / "eval.json") == 0
+    result = json.loads((tmp_path / "eval.json").read_text())
+    assert len(result["pictures"]) == 4 and [t["level"] for t in result["totals"]] == [0, 1.5] and result["hash"] == mini.hash
+    total = result["totals"][0]
+    assert total["bytes"] == sum(p["bytes"] for p in result["pictures"][:2])
+    assert total["bpp"] == pytest.approx(8 * total["bytes"] / (2 * 128 * 192))
+    assert (total["lpips"] is None) == (not metrics.weights_path("alex").is_file())
+    middle = (total["bpp"] * result["totals"][1]["bpp"]) ** 0.5
+    assert plic("eval", folder, "--bpp", middle, "--json", tmp_path / "eval.json") == 0
+    assert json.loads((tmp_path / "eval.json").read_text())["totals"][0]["bpp"] == pytest.approx(middle, rel=0.02)
+
+
+def test_doctor_reports(capsys):
+    assert plic("doctor") == 0
+    out = capsys.readouterr().out
+    assert "Python" in out and "compressai" in out and "model mini" in out
+
+
+def test_pictures_of_any_ending(mini, picture, tmp_path):
+    plic("encode", picture, tmp_path / "a.plic")
+    for ending in ("png", "webp", "tif"):
+        assert plic("decode", tmp_path / "a.plic", tmp_path / f"o.{ending}") == 0
+        assert Image.open(tmp_path / f"o.{ending}").size == (192, 128)
+
+
+def test_grey_pictures_and_single_pixels(mini, tmp_path):
+    for size in ((1, 1), (300, 1)):
+        Image.new("L", size, 90).save(tmp_path / "g.png")
+        assert plic("encode", tmp_path / "g.png", tmp_path / "g.plic") == 0
+        assert plic("decode", tmp_path / "g.plic", tmp_path / "h.png") == 0
+        x = images.read(tmp_path / "h.png")
+        assert x.shape == (3, size[1], size[0]) and torch.isfinite(x).all()

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from plic_lib import datasets, losses, metrics, rivals
+
+
+def test_bpp_counts_every_byte():
+    assert metrics.bpp(3686, 512, 768) == pytest.approx(0.07499, abs=1e-5)
+
+
+def test_psnr():
+    x = torch.zeros(3, 8, 8)
+    assert metrics.psnr(x, x + 0.1) == pytest.approx(20, abs=1e-4) and metrics.psnr(x, x) == float("inf")
+
+
+def test_ms_ssim_needs_more_than_160_pixels(photo):
+    big = datasets.sample("astronaut")
+    assert metrics.ms_ssim(big, big) == pytest.approx(1) and metrics.ms_ssim(big, big.flip(-1)) < 0.5
+    assert torch.isnan(torch.tensor(metrics.ms_ssim(photo, photo)))
+
+
+def test_lpips_is_the_package_s(needs_lpips, photo):
+    import lpips
+
+    other = (photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    reference = lpips.LPIPS(net="alex", verbose=False)(2 * photo[None] - 1, 2 * other[None] - 1)
+    assert metrics.lpips(photo, other) == pytest.approx(reference.item(), abs=1e-4)
+
+
+def test_lpips_and_its_gradient_are_finite_at_equal_and_at_flat_pictures(needs_lpips):
+    measure = metrics.LPIPS()
+    for x in (torch.rand(1, 3, 64, 64), torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 0.5)):
+        x_hat = x.clone().requires_grad_()
+        value = measure(x, x_hat)
+        value.sum().backward()
+        assert value.item() == pytest.approx(0, abs=1e-6) and torch.isfinite(x_hat.grad).all()
+
+
+def test_missing_weights_are_announced(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(metrics.WeightsMissing, match="plic doctor --fetch squeeze"):
+        metrics.LPIPS("squeeze")
+
+
+def test_l1_is_in_grey_levels():
+    assert losses.l1(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)).item() == pytest.approx(127.5)
+
+
+@pytest.mark.parametrize("codec", sorted(rivals.CODECS))
+def test_rivals_keep_to_their_bytes(codec, photo):
+    data, quality = rivals.encode_to_bytes(codec, photo, 2500)
+    assert len(data) <= 2500 and rivals.decode(data).shape == photo.shape
+    assert len(rivals.encode(codec, photo, min(100, quality + 3))) > 2500
+    smallest, quality = rivals.encode_to_bytes(codec, photo, 10)
+    assert quality == 0 and len(smallest) > 10
+
+
+def test_samples_are_photographs():
+    for name in datasets.SAMPLES:
+        x = datasets.sample(name)
+        assert x.shape[0] == 3 and min(x.shape[1:]) >= 300 and x.std() > 0.1
+    with pytest.raises(ValueError, match="astronaut"):
+        datasets.sample("nobody")

@@ -1,0 +1,110 @@
+"""What every notebook keeps to; its cells themselves are run by nbval."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from plic_lib import bitstream, figures, widgets
+from plic_lib import codec as codec_module
+
+from .conftest import tiny_model
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+HEADER = ("**Goal.**", "**You will be able to**", "**Needs**", "**Time**", "**Paper**")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_header(notebook):
+    first = notebook.cells[0].source
+    assert first.startswith("# ") and all(part in first for part in HEADER)
+
+
+def test_sizes(path, notebook):
+    assert path.stat().st_size <= 400_000
+    assert 35 <= len(notebook.cells) <= 60
+    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    assert 1200 <= words <= 2300
+    assert all(len(cell.source.splitlines()) <= 25 for cell in code_cells(notebook))
+
+
+def test_saved_outputs_are_complete_and_in_order(notebook):
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not any("image/svg+xml" in o.get("data", {}) for o in outputs)
+    assert "widgets" not in notebook.metadata
+
+
+def test_it_checks_what_it_claims(notebook):
+    asserts = sum(len(re.findall(r"^\s*assert ", cell.source, re.M)) for cell in code_cells(notebook))
+    assert asserts >= 5
+
+
+def test_code_is_introduced_by_prose(notebook):
+    """At most two code cells in a row."""
+    kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
+    assert "ccc" not in kinds and kinds[0] == "m"
+
+
+def test_no_path_of_one_machine_and_no_network(path):
+    text = path.read_text()
+    assert not re.search(r"/home/|/Users/|/root/|/tmp/|https?://(?!creativecommons)", text)
+
+
+def test_the_tour_was_run_with_the_shipped_model(mini):
+    text = (FOLDER / "00_tour.ipynb").read_text()
+    assert f"hash {mini.hash[:8]}" in text
+
+
+# ------------------------------------------------------------ what the notebooks call
+
+
+def test_describe_covers_every_byte(tiny, photo):
+    data = codec_module.encode(tiny, photo, 1)
+    rows = bitstream.describe(data)
+    spans = [tuple(map(int, (row[0].split("-") * 2)[:2])) for row in rows]
+    assert spans[0][0] == 0 and spans[-1][1] == len(data) - 1
+    assert all(a[1] + 1 == b[0] for a, b in zip(spans, spans[1:]))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.7, 2.0])
+def test_render_shows_what_the_bytes_decode_to(tiny, photo, level):
+    shown = widgets.render(tiny, photo, codec_module.analyse(tiny, photo), level)
+    assert shown.data == codec_module.encode(tiny, photo, level)
+    assert (shown.picture - codec_module.decode(tiny, shown.data)).abs().max() <= 0.501 / 255
+    assert f"{len(shown.data):,} bytes" in shown.caption()
+
+
+def test_the_slider_re_encodes(photo):
+    explorer = widgets.rate_explorer(tiny_model(), photo, level=2.0)
+    before = explorer.picture.value, explorer.caption.value
+    explorer.slider.value = 0.5
+    assert explorer.shown.level == 0.5 and explorer.picture.value != before[0] and explorer.caption.value != before[1]
+    explorer.slider.value = 9  # clamped by the slider
+    assert explorer.shown.level == 2.0 and (explorer.picture.value, explorer.caption.value) == before
+
+
+def test_figures_draw(photo):
+    figures.use_style()
+    assert len(figures.show({"a": photo, "b": photo, "c": photo}, columns=2).axes) == 4
+    assert figures.show_maps({"a": photo[0], "b": photo[1]}, "unit").axes
+    assert figures.method().axes
+    figures.plt.close("all")
