@@ -15,6 +15,7 @@ if [ -x .venv/bin/python ] && [ -f $ready ] && [ ! requirements.txt -nt $ready ]
 fi
 
 python=
+if [ -n "${PYTHON:-}" ] && ! fits "$PYTHON"; then stop "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12"; fi
 for candidate in "${PYTHON:-}" python3 python3.12 python3.11 python3.10; do
     if [ -n "$candidate" ] && fits "$candidate"; then python=$candidate; break; fi
 done

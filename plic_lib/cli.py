@@ -142,6 +142,8 @@ def _encode(options) -> None:
     _, height, width = image.shape
     reached = metrics.bpp(len(data), height, width)
     print(f"{options.output}: {len(data)} bytes, {reached:.4f} bpp, level {level:.3f}")
+    if changes := images.notes(options.input):
+        print(f"of {options.input}: {', '.join(changes)}")
     if options.bpp is not None and abs(reached / options.bpp - 1) > 0.02:
         print(f"the target of {options.bpp:g} bpp was not met within 2 %: this is the nearest file that {model.name} makes of this picture")
 

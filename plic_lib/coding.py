@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from compressai import ans
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from plic_lib.context import TAPS, wavefront
 from plic_lib.integer import LIMIT, IntegerNetworks
@@ -124,7 +125,7 @@ def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, T
     stride = width + 4
     y = torch.zeros((height + 2) * stride, networks.M, dtype=torch.float64, device=networks.device)
     taps = torch.tensor([dy * stride + dx for dy, dx in TAPS], device=networks.device)
-    for cells in wavefront(height, width):
+    for cells in tqdm(wavefront(height, width), desc="latents", unit="front", delay=2, leave=False):
         at = ((cells // width + 2) * stride + cells % width + 2).to(networks.device)
         neighbours = y[(at[:, None] + taps).flatten()].reshape(len(cells), -1)
         means, left, right = networks.parameters(features[cells.to(networks.device)], neighbours)
@@ -143,7 +144,7 @@ def encode(networks: IntegerNetworks, tables: Tables, y_bar: Tensor, z: Tensor) 
     medians = tables.z_median[:, None, None] / GRID
     z_symbols = torch.round(z.cpu().clamp(-Z_LIMIT, Z_LIMIT) - medians).long()
     encoder.put_z(z_symbols)
-    rows = y_bar.to(networks.device, torch.float64).clamp(-Y_LIMIT, Y_LIMIT).flatten(1).T
+    rows = y_bar.to(networks.device).double().clamp(-Y_LIMIT, Y_LIMIT).flatten(1).T
 
     def put(cells: Tensor, means: Tensor, left: Tensor, right: Tensor) -> Tensor:
         residuals = torch.round(rows[cells.to(rows.device)] - means / GRID)

@@ -47,6 +47,19 @@ def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def notes(path: str | Path) -> list[str]:
+    """What ``open_rgb`` changes of a picture besides its format, in words for the user."""
+    with Image.open(path) as image:
+        said = {
+            f"the first of {getattr(image, 'n_frames', 1)} frames": getattr(image, "n_frames", 1) > 1,
+            "transparency laid on white": image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info,
+            "colours converted to sRGB": image.mode in ("CMYK", "LAB") or "icc_profile" in image.info,
+            "reduced to 8 bits": image.mode.startswith("I") or image.mode == "F",
+            "turned upright": image.getexif().get(0x0112, 1) != 1,
+        }
+    return [text for text, holds in said.items() if holds]
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """First frame, upright, composited on white, in sRGB."""
     profile = image.info.get("icc_profile")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from plic_lib import images, tables
 from plic_lib.asymmetric import SCALE_MIN
@@ -140,7 +141,7 @@ class IntegerNetworks:
         Returns:
             (h * w, 10M/3) integers in float64, raster order.
         """
-        x = z.to(self.device, torch.float64).clamp(-LIMIT, LIMIT)
+        x = z.to(self.device).double().clamp(-LIMIT, LIMIT)
         for name in ("hyper_1", "hyper_2"):
             height, width = x.shape[-2:]
             rows = self.layers[name](windows(x))
@@ -231,7 +232,7 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
         gather[3]: "gather_2",
     }
     hooks = [module.register_forward_hook(watch(name)) for module, name in watched.items()]
-    for picture in pictures:
+    for picture in tqdm(pictures, desc="calibration", delay=2, leave=False):
         x = images.pad(picture[None])
         for level in range(model.widths.levels):
             y_bar, features, _ = model.analyse(x, torch.full((1, 1), float(level)))

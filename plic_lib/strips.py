@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 CELL = 16  #: pixels of a latent cell's side
 HALO = 8  #: cells
 #: pixels of a strip, halo apart
-STRIP_PIXELS = 2**21
+STRIP_PIXELS = 2**22
 
 
 def in_strips(network: Callable[[Tensor], Tensor], x: Tensor, scale_in: int, scale_out: int) -> Tensor:
@@ -30,7 +31,7 @@ def in_strips(network: Callable[[Tensor], Tensor], x: Tensor, scale_in: int, sca
     if length + HALO >= cells:
         return network(x)
     parts = []
-    for start in range(0, cells, length):
+    for start in tqdm(range(0, cells, length), desc="strips", delay=2, leave=False):
         end = min(start + length, cells)
         first, last = max(0, start - HALO), min(cells, end + HALO)
         part = network(x.narrow(axis, first * scale_in, (last - first) * scale_in))

@@ -112,3 +112,16 @@ def test_pad_and_crop(height, width):
 
 def test_tensor_and_image_are_inverse():
     assert torch.equal(images.to_tensor(images.to_image(images.to_tensor(RGB))), images.to_tensor(RGB))
+
+
+def test_what_reading_changes_is_said(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert images.notes(saved(RGB, tmp_path / "plain.png")) == []
+    assert images.notes(saved(MODES["alpha.png"], tmp_path / "a.png")) == ["transparency laid on white"]
+    assert images.notes(saved(RGB, tmp_path / "r.png", exif=exif)) == ["turned upright"]
+    assert images.notes(saved(MODES["cmyk.jpg"], tmp_path / "c.jpg")) == ["colours converted to sRGB"]
+    assert images.notes(saved(MODES["int.tif"], tmp_path / "i.tif")) == ["reduced to 8 bits"]
+    frames = tmp_path / "f.gif"
+    RGB.save(frames, save_all=True, append_images=[RGB.rotate(90)])
+    assert "the first of 2 frames" in images.notes(frames)

@@ -1,0 +1,53 @@
+"""Recorded figures: they are of the shipped model, they reach the bars, and the texts quote them."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+KODAK = json.loads((ROOT / "data/results/mini_kodak.json").read_text())
+VVC = json.loads((ROOT / "data/results/vvc_kodak.json").read_text())["points"]
+
+
+def vvc_lpips(bpp: float) -> float:
+    """VVC's LPIPS at a rate, between its measured points on a logarithmic rate axis."""
+    return float(np.interp(math.log(bpp), [math.log(p["bpp"]) for p in VVC], [p["lpips_alex"] for p in VVC]))
+
+
+def test_figures_are_of_the_shipped_model(mini):
+    assert KODAK["hash"] == mini.hash and all(total["pictures"] == 24 for total in KODAK["totals"])
+
+
+def test_totals_follow_from_the_pictures():
+    for total in KODAK["totals"]:
+        rows = [row for row in KODAK["pictures"] if row["level"] == total["level"]]
+        assert total["bytes"] == sum(row["bytes"] for row in rows)
+        assert total["lpips"] == pytest.approx(np.mean([row["lpips"] for row in rows]))
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_lpips_is_below_vvc_s_at_equal_rate(level):
+    total = KODAK["totals"][level]
+    assert total["lpips"] < vvc_lpips(total["mean_bpp"])
+
+
+def test_levels_0_and_2_land_near_the_paper_s_range():
+    assert KODAK["totals"][0]["bpp"] == pytest.approx(0.075, rel=0.2)
+    assert KODAK["totals"][2]["bpp"] == pytest.approx(0.30, rel=0.2)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_files_cost_little_more_than_the_estimate(level):
+    total = KODAK["totals"][level]
+    assert total["overhead_without_40_bytes_each"] <= (0.005 if total["bpp"] >= 0.1 else 0.01)
+
+
+@pytest.mark.parametrize("text", ["README.md", "data/checkpoints/mini.md"])
+def test_texts_quote_the_figures(text):
+    content = (ROOT / text).read_text()
+    for total in KODAK["totals"]:
+        row = f"| {total['level']:g} | {total['bpp']:.4f} | {total['estimated_bpp']:.4f} | {total['psnr']:.2f} | {total['ms_ssim']:.4f} | {total['lpips']:.4f} | {vvc_lpips(total['mean_bpp']):.4f} |"
+        assert row in content, row
