@@ -1,6 +1,8 @@
 """Things to turn in a notebook. What a widget shows comes from a pure function."""
 
+import functools
 import io
+from collections.abc import Callable
 from typing import NamedTuple
 
 import ipywidgets
@@ -36,41 +38,40 @@ def render(model: TrainedModel, image: Tensor, analysis: codec.Analysis, level: 
     )
 
 
-class RateExplorer(ipywidgets.VBox):
-    """A picture and a rate slider: each move writes a new file and shows what it decodes to.
+class Explorer(ipywidgets.VBox):
+    """A slider over a picture and a line of figures.
+
+    Args:
+        render: from the slider's value to something with ``picture`` (3, H, W) and ``caption()``.
+        slider: any ipywidgets slider.
 
     Attributes:
-        slider: the level; ``explorer.slider.value = 0.4`` does what the mouse does.
-        shown: the ``Rendering`` on display.
+        slider: ``explorer.slider.value = 0.4`` does what the mouse does.
+        shown: what ``render`` gave for the value on display.
     """
 
-    def __init__(self, model: TrainedModel, image: Tensor, level: float = 1.0):
-        self.model, self.image = model, image
-        self.analysis = codec.analyse(model, image)  # the encoder runs once; a move is gain, coding, generator
-        self.slider = ipywidgets.FloatSlider(
-            level,
-            min=0,
-            max=model.levels - 1,
-            step=0.01,
-            description="level",
-            continuous_update=False,
-            layout=ipywidgets.Layout(width="512px"),
-        )
-        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width=f"{image.shape[2]}px", max_width="100%"))
+    def __init__(self, render: Callable[[float], "Rendering"], slider: ipywidgets.Widget):
+        self.render, self.slider = render, slider
+        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
         self.caption = ipywidgets.Label()
-        self.slider.observe(lambda change: self.update(change["new"]), "value")
-        super().__init__([self.slider, self.caption, self.picture])
-        self.update(level)
+        slider.observe(lambda change: self.update(change["new"]), "value")
+        super().__init__([slider, self.caption, self.picture])
+        self.update(slider.value)
 
-    def update(self, level: float) -> None:
-        """Show the picture at a level."""
-        self.shown = render(self.model, self.image, self.analysis, level)
+    def update(self, value: float) -> None:
+        """Show the rendering of a value."""
+        self.shown = self.render(value)
         buffer = io.BytesIO()
         images.to_image(self.shown.picture).save(buffer, "PNG", compress_level=1)
         self.picture.value = buffer.getvalue()
+        self.picture.layout.width = f"{self.shown.picture.shape[2]}px"
         self.caption.value = self.shown.caption()
 
 
-def rate_explorer(model: TrainedModel, image: Tensor, level: float = 1.0) -> RateExplorer:
-    """A rate slider for a picture (3, H, W) in [0, 1]."""
-    return RateExplorer(model, image, level)
+def rate_explorer(model: TrainedModel, image: Tensor, level: float = 1.0) -> Explorer:
+    """A rate slider for a picture (3, H, W) in [0, 1]: each move writes a new file and shows what it decodes to."""
+    analysis = codec.analyse(model, image)  # the encoder runs once; a move is gain, coding, generator
+    slider = ipywidgets.FloatSlider(
+        level, min=0, max=model.levels - 1, step=0.01, description="level", continuous_update=False, layout=ipywidgets.Layout(width="512px")
+    )
+    return Explorer(functools.partial(render, model, image, analysis), slider)

@@ -1,0 +1,45 @@
+"""Exercises that check themselves: ``check.rate_1(my_function)`` in a notebook cell.
+
+A check draws random inputs, tries one property after the other, and says which one
+fails, with a hint. It never raises, so Run All stays green while stubs are unsolved.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NOT_ATTEMPTED, FAILED, PASSED = "not attempted yet", "not yet", "passed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found; shown as one line where it is a cell's last value."""
+
+    status: str
+    hint: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.status}: {self.hint}" if self.hint else self.status
+
+
+def exercise(examine: Callable) -> Callable[..., Result]:
+    """Make a check of a function that raises AssertionError with a hint."""
+
+    @functools.wraps(examine)
+    def check(answer: Callable) -> Result:
+        try:
+            examine(answer)
+        except NotImplementedError:
+            return Result(NOT_ATTEMPTED)
+        except AssertionError as hint:
+            return Result(FAILED, str(hint))
+        except Exception as error:  # the learner's code may raise anything
+            return Result(FAILED, f"your function raised {type(error).__name__}: {error}")
+        return Result(PASSED)
+
+    return check
+
+
+from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
+
+__all__ = ["FAILED", "NOT_ATTEMPTED", "PASSED", "Result", "exercise", "rate_1", "rate_2", "rate_3", "rate_4"]
