@@ -266,9 +266,7 @@ def _train(options) -> None:
     if options.preset not in training.PRESETS:
         raise UsageError(f"no preset {options.preset!r}; there are {', '.join(training.PRESETS)}")
     recipe = _changed(training.PRESETS[options.preset], options.set)
-    start = None
-    if options.start:
-        start = training.read_state(options.start)["model"]
+    start = training.read_state(options.start) if options.start else None
     training.Trainer(recipe, options.data, Path(options.out), start, options.workers).run()
 
 

@@ -143,8 +143,9 @@ def latent_bits(model: TrainedModel, analysis: Analysis, level: float) -> tuple[
     y_bar = analysis.y * networks.gain_units.gain(_level_map(model, _level_steps(model, level)))
     medians = networks.prior.medians
     z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
-    y_hat, parameters = networks.settle(y_bar, networks.hyper_decoder(z_hat))
-    return asymmetric.bits(y_hat, *parameters)[0], networks.prior.bits(z_hat)[0]
+    features = networks.hyper_decoder(z_hat)
+    y_hat = networks.decode_order(y_bar, features)
+    return asymmetric.bits(y_hat, *networks.parameters_of(y_hat, features))[0], networks.prior.bits(z_hat)[0]
 
 
 def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:

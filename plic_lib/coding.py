@@ -13,13 +13,13 @@ from compressai import ans
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from plic_lib.context import TAPS, wavefront
-from plic_lib.integer import LIMIT, IntegerNetworks
+from plic_lib.context import fronts
+from plic_lib.integer import LATENT_LIMIT, IntegerNetworks
 from plic_lib.quantise import GRID
 from plic_lib.tables import Tables
 
 #: Gained latents are clamped to this, so that 64 * y_hat keeps within 16 bits.
-Y_LIMIT = LIMIT // GRID - 2
+Y_LIMIT = LATENT_LIMIT // GRID - 2
 #: z_hat likewise; also keeps the coder's escape codes short.
 Z_LIMIT = Y_LIMIT
 
@@ -121,17 +121,13 @@ def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, T
     """
     features = networks.features(z)
     height, width = 4 * z.shape[1], 4 * z.shape[2]
-    # two rows above, two columns either side that are not there: zeros, as in the masked convolution
-    stride = width + 4
-    y = torch.zeros((height + 2) * stride, networks.M, dtype=torch.float64, device=networks.device)
-    taps = torch.tensor([dy * stride + dx for dy, dx in TAPS], device=networks.device)
-    for cells in tqdm(wavefront(height, width), desc="latents", unit="front", delay=2, leave=False):
-        at = ((cells // width + 2) * stride + cells % width + 2).to(networks.device)
-        neighbours = y[(at[:, None] + taps).flatten()].reshape(len(cells), -1)
-        means, left, right = networks.parameters(features[cells.to(networks.device)], neighbours)
+    y = torch.zeros((height + 2) * (width + 4), networks.M, dtype=torch.float64, device=networks.device)
+    for front in tqdm(fronts(height, width), desc="latents", unit="front", delay=2, leave=False):
+        cells, centres, neighbours = (index.to(networks.device) for index in front)
+        means, left, right = networks.parameters(features[cells], y[neighbours].reshape(len(cells), -1))
         residuals = code(cells, means, left, right)
-        y[at] = (GRID * residuals + means).clamp(-LIMIT, LIMIT)
-    return y.reshape(height + 2, stride, -1)[2:, 2:-2].permute(2, 0, 1)
+        y[centres] = (GRID * residuals + means).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+    return y.reshape(height + 2, width + 4, -1)[2:, 2:-2].permute(2, 0, 1)
 
 
 def encode(networks: IntegerNetworks, tables: Tables, y_bar: Tensor, z: Tensor) -> tuple[bytes, Tensor]:
@@ -147,7 +143,7 @@ def encode(networks: IntegerNetworks, tables: Tables, y_bar: Tensor, z: Tensor) 
     rows = y_bar.to(networks.device).double().clamp(-Y_LIMIT, Y_LIMIT).flatten(1).T
 
     def put(cells: Tensor, means: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        residuals = torch.round(rows[cells.to(rows.device)] - means / GRID)
+        residuals = torch.round(rows[cells] - means / GRID)
         encoder.put_front(*(t.flatten().long().cpu() for t in (residuals, left, right)))
         return residuals
 

@@ -6,7 +6,9 @@ its output with the hyper-decoder's and gives the means and the two log-scales
 (paper, Figure 2; Minnen et al. 2018).
 """
 
+import functools
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +42,11 @@ class MaskedConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)
+
+    def matrix(self) -> Tensor:
+        """The weight as a matrix (C', 12 C) for the neighbours of one cell in the order of ``TAPS``."""
+        dy, dx = torch.tensor(TAPS).T
+        return self.weight[:, :, 2 + dy, 2 + dx].transpose(1, 2).flatten(1)
 
 
 class Gather(nn.Module):
@@ -90,3 +97,27 @@ def wavefront(height: int, width: int) -> list[Tensor]:
     order = torch.argsort(step, stable=True)
     sizes = torch.bincount(step)
     return [cells for cells in order.split(sizes.tolist()) if len(cells)]
+
+
+class Front(NamedTuple):
+    """One step of the wavefront, as indices for a map with a border of zeros.
+
+    The border has two rows above and two columns on either side, so each neighbour
+    exists; rows of the bordered map are ``width + 4`` long.
+    """
+
+    cells: Tensor  #: (n,) raster indices in the map itself
+    centres: Tensor  #: (n,) indices of the same cells in the bordered map
+    neighbours: Tensor  #: (12 n,) indices of each cell's ``TAPS`` in the bordered map
+
+
+@functools.lru_cache(maxsize=8)
+def fronts(height: int, width: int) -> list[Front]:
+    """``wavefront``, ready for gathering neighbours."""
+    stride = width + 4
+    offsets = torch.tensor([dy * stride + dx for dy, dx in TAPS])
+    steps = []
+    for cells in wavefront(height, width):
+        centres = (cells // width + 2) * stride + cells % width + 2
+        steps.append(Front(cells, centres, (centres[:, None] + offsets).flatten()))
+    return steps

@@ -15,14 +15,15 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plic_lib import asymmetric
-from plic_lib.context import Gather, MaskedConvolution
+from plic_lib.context import SLOPE, Gather, MaskedConvolution, fronts
 from plic_lib.gain import GainUnits
 from plic_lib.hyperprior import FactorisedPrior, HyperDecoder, HyperEncoder
 from plic_lib.layers import GDN, AttentionBlock, convolution, deconvolution, kaiming_
-from plic_lib.quantise import quantise, uniform_noise
+from plic_lib.quantise import quantise, snap, straight_through, uniform_noise
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,10 @@ class Plic(nn.Module):
         """One training pass.
 
         The mean of a latent depends, through the context, on how its neighbours were
-        rounded, and that on *their* means; so no single parallel pass gives the
-        decoder's y_hat. Two do, nearly: the first takes plainly rounded latents as
-        context and yields means; latents rounded about those means are the context of
-        the second. Rates come from noisy latents, the picture from rounded ones.
+        rounded, and that on *their* means. So y_hat is first found as the decoder finds
+        it, front by front and without gradients; with that context, one parallel pass
+        gives the same parameters, with gradients. Rates come from noisy latents, the
+        picture from rounded ones.
 
         Args:
             x: (B, 3, H, W) in [0, 1], sides multiples of 64.
@@ -129,9 +130,8 @@ class Plic(nn.Module):
             z = self.hyper_encoder(y_bar)
             z_bits = self.prior.bits(z + uniform_noise(z, seeds))
             features = self.hyper_decoder(quantise(z, self.prior.medians))
-            with torch.no_grad():
-                draft = self.parameters_of(torch.round(y_bar), features)
-            parameters = self.parameters_of(quantise(y_bar, draft.means), features)
+            context = straight_through(y_bar, self.decode_order(y_bar, features))
+            parameters = self.parameters_of(context, features)
             y_bits = asymmetric.bits(y_bar + uniform_noise(y_bar, seeds), *parameters)
             y_hat = quantise(y_bar, parameters.means)
         x_hat = self.generator(y_hat * self.gain_units.inverse_gain(level))
@@ -145,17 +145,26 @@ class Plic(nn.Module):
         return y_bar, self.hyper_decoder(z_hat), self.prior.bits(z_hat)
 
     @torch.no_grad()
-    def settle(self, y_bar: Tensor, features: Tensor) -> tuple[Tensor, Parameters]:
-        """The y_hat that a sequential decoder with these float networks would reach.
+    def decode_order(self, y_bar: Tensor, features: Tensor) -> Tensor:
+        """y_hat as a decoder with these float networks would reach it, along the wavefront.
 
-        Parallel passes are repeated until nothing changes. Context looks only back, so
-        the first k wavefronts are final after k passes, and the end is the sequential
-        result. Returns y_hat and its parameters, shapes as ``y_bar``.
+        Args:
+            y_bar: (B, M, h, w), gained latents.
+            features: (B, 2M, h, w), the hyper-decoder's output.
         """
-        y_hat = torch.round(y_bar)
-        while True:
-            parameters = self.parameters_of(y_hat, features)
-            settled = torch.round(y_bar - parameters.means) + parameters.means
-            if torch.equal(settled, y_hat):
-                return y_hat, parameters
-            y_hat = settled
+        batch, M, height, width = y_bar.shape
+        first, _, second, _, heads = self.gather.layers
+        matrix = first.weight.flatten(1)
+        # everything that does not depend on the context, once for all cells
+        sums = F.conv2d(features, first.weight[:, : 2 * M], first.bias).flatten(2).transpose(1, 2)
+        rows = y_bar.flatten(2).transpose(1, 2)
+        y_hat = y_bar.new_zeros(batch, (height + 2) * (width + 4), M)
+        weight = self.context.matrix()
+        for cells, centres, neighbours in fronts(height, width):
+            context = F.linear(y_hat[:, neighbours].reshape(batch, len(cells), -1), weight, self.context.bias)
+            x = F.leaky_relu(sums[:, cells] + F.linear(context, matrix[:, 2 * M :]), SLOPE)
+            x = F.leaky_relu(F.linear(x, second.weight.flatten(1), second.bias), SLOPE)
+            means = snap(F.linear(x, heads.weight[:M].flatten(1), heads.bias[:M]))
+            y_hat[:, centres] = torch.round(rows[:, cells] - means) + means
+        y_hat = y_hat.reshape(batch, height + 2, width + 4, M)[:, 2:, 2:-2]
+        return y_hat.permute(0, 3, 1, 2).contiguous()

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from plic_lib import asymmetric, losses, metrics
+from plic_lib import codec, losses, metrics
+from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import SAMPLES, RandomCrops, sample
 from plic_lib.integer import freeze
 from plic_lib.model import MINI, PAPER, Plic, Widths
-from plic_lib.quantise import quantise
 
 
 class TrainingError(RuntimeError):
@@ -104,14 +104,14 @@ class Trainer:
         recipe: what to compute.
         folders: where the training pictures are.
         out: folder for ``state.pt`` (resume), ``log.jsonl``.
-        start: weights to begin with, for a second stage.
+        start: the state of another run, whose weights this one begins with: a second stage.
         workers: processes that load pictures; 0 keeps all decoded pictures in memory.
     """
 
     recipe: Recipe
     folders: list[str]
     out: Path
-    start: dict[str, Tensor] | None = None
+    start: dict | None = None
     workers: int = 0
     step: int = field(default=0, init=False)
 
@@ -121,8 +121,10 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=recipe.precision, step_scheduler_with_optimizer=False)
         torch.manual_seed(recipe.seed)
         self.model = Plic(recipe.widths)
+        self.steps_before = 0
         if self.start is not None:
-            self.model.load_state_dict(self.start)
+            self.model.load_state_dict(self.start["model"])
+            self.steps_before = self.start["step"] + self.start["steps_before"]
         self.model.to(self.accelerator.device, memory_format=torch.channels_last)
         gains = list(self.model.gain_units.parameters())
         quantiles = [self.model.prior.quantiles]
@@ -151,8 +153,8 @@ class Trainer:
                 self._log(figures)
                 bar.set_postfix(level=figures["level"], bpp=figures["bpp"], lpips=figures["lpips"])
             if self.step % check_every == 0 or self.step == self.recipe.steps:
-                for level in range(self.recipe.widths.levels):
-                    self._log({"step": self.step, "check": self.check(level)})
+                for row in self.check():
+                    self._log({"step": self.step, "check": row})
             if self.step % save_every == 0 or self.step == self.recipe.steps:
                 self.save()
         bar.close()
@@ -211,40 +213,44 @@ class Trainer:
     # ---------------------------------------------------------------- looking at it
 
     @torch.no_grad()
-    def check(self, level: int) -> dict:
-        """Rate and quality on scikit-image's photographs, which are never trained on.
+    def check(self) -> list[dict]:
+        """Rate and quality of real files of scikit-image's photographs, which are never trained on.
 
-        ``gap`` is how far the bits of the two parallel passes are from those of the
-        sequential codec, as a fraction of the latter; ``noise_gap`` is the same for the
-        noisy latents that the loss sees.
+        One row a level. ``gap`` is what the coded latents cost over the float networks'
+        parallel estimate, as a fraction of it; ``noise_gap`` is how far the noisy
+        estimate that the loss sees is above that one.
         """
-        model, device = self.model.eval(), self.accelerator.device
-        at = torch.full((1, 1), float(level), device=device)
-        bits = dict.fromkeys(("noisy", "parallel", "sequential"), 0.0)
-        pixels, psnr, lpips = 0, 0.0, 0.0
-        for name in SAMPLES:
-            x = sample(name)[None, :, :256, :384].to(device)
-            noisy = model(x, at, seeds=[0])
-            y_bar, features, z_bits = model.analyse(x, at)
-            draft = quantise(y_bar, model.parameters_of(torch.round(y_bar), features).means)
-            parallel = model.parameters_of(draft, features)
-            y_hat, sequential = model.settle(y_bar, features)
-            x_hat = model.generator(y_hat * model.gain_units.inverse_gain(at)).clamp(0, 1)
-            bits["noisy"] += float(noisy.y_bits.sum() + noisy.z_bits.sum())
-            bits["parallel"] += float(asymmetric.bits(quantise(y_bar, parallel.means), *parallel).sum() + z_bits.sum())
-            bits["sequential"] += float(asymmetric.bits(y_hat, *sequential).sum() + z_bits.sum())
-            pixels += x.shape[-2] * x.shape[-1]
-            psnr += metrics.psnr(x, x_hat) / len(SAMPLES)
-            lpips += float(self.perceptual(x, x_hat)) / len(SAMPLES)
-        model.train()
-        return {
-            "level": level,
-            "bpp": round(bits["sequential"] / pixels, 5),
-            "psnr": round(psnr, 3),
-            "lpips": round(lpips, 5),
-            "gap": round(bits["parallel"] / bits["sequential"] - 1, 5),
-            "noise_gap": round(bits["noisy"] / bits["sequential"] - 1, 5),
-        }
+        networks = Plic(self.recipe.widths).eval()
+        networks.load_state_dict(self.model.state_dict())
+        pictures = [sample(name)[:, :256, :384] for name in SAMPLES]
+        model = TrainedModel("check", networks, freeze(networks, pictures))
+        rows = []
+        for level in range(model.levels):
+            totals = dict.fromkeys(("file", "stream", "estimate", "noisy", "pixels", "psnr", "lpips"), 0.0)
+            for x in pictures:
+                analysis = codec.analyse(model, x)
+                data = codec.encode_latents(model, analysis, level)
+                x_hat = codec.decode(model, data)
+                noisy = networks(x[None], torch.full((1, 1), float(level)), seeds=[0])
+                totals["file"] += 8 * len(data)
+                totals["stream"] += 8 * len(File.unpack(data).stream)
+                totals["estimate"] += codec.estimated_bits(model, analysis, level)
+                totals["noisy"] += float(noisy.y_bits.sum() + noisy.z_bits.sum())
+                totals["pixels"] += x.shape[1] * x.shape[2]
+                totals["psnr"] += metrics.psnr(x, x_hat) / len(pictures)
+                distance = self.perceptual(*(t[None].to(self.accelerator.device) for t in (x, x_hat)))
+                totals["lpips"] += float(distance) / len(pictures)
+            rows.append(
+                {
+                    "level": level,
+                    "bpp": round(totals["file"] / totals["pixels"], 5),
+                    "psnr": round(totals["psnr"], 3),
+                    "lpips": round(totals["lpips"], 5),
+                    "gap": round(totals["stream"] / totals["estimate"] - 1, 5),
+                    "noise_gap": round(totals["noisy"] / totals["estimate"] - 1, 5),
+                }
+            )
+        return rows
 
     def _log(self, figures: dict) -> None:
         if self.accelerator.is_main_process:
@@ -262,6 +268,7 @@ class Trainer:
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
             "step": self.step,
+            "steps_before": self.steps_before,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "aux_optimizer": self.aux_optimizer.state_dict(),
@@ -276,7 +283,7 @@ class Trainer:
         state = read_state(path, self.accelerator.device)
         if state["recipe"] != json.dumps(asdict(self.recipe)):
             raise TrainingError(f"{path} belongs to a run with another recipe; use another folder, or delete it to start again")
-        self.step = state["step"]
+        self.step, self.steps_before = state["step"], state["steps_before"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.aux_optimizer.load_state_dict(state["aux_optimizer"])
@@ -286,7 +293,7 @@ def read_state(path: str | Path, device: str | torch.device = "cpu") -> dict:
     """A training state, without executing code from it. Raises TrainingError where it is none."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        state["recipe"], state["step"], state["model"]
+        state["recipe"], state["step"], state["steps_before"], state["model"]
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no such file") from error
     except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
@@ -301,4 +308,4 @@ def freeze_state(path: str | Path, name: str) -> TrainedModel:
     networks = Plic(Widths(**recipe["widths"])).eval()
     networks.load_state_dict(state["model"])
     frozen = freeze(round_weights_(networks), [sample(name) for name in SAMPLES])
-    return TrainedModel(name, networks, frozen, {"step": state["step"], "recipe": recipe})
+    return TrainedModel(name, networks, frozen, {"step": state["steps_before"] + state["step"], "recipe": recipe})

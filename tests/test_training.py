@@ -84,6 +84,17 @@ def test_log_and_freezing_and_the_codec(folder, tmp_path):
     codec.decode(loaded, codec.encode(loaded, x, 1))
 
 
+def test_a_second_stage_begins_with_the_weights_of_the_first(folder, tmp_path):
+    first = Trainer(RECIPE, [folder], tmp_path / "first")
+    first.run()
+    state = training.read_state(tmp_path / "first" / "state.pt")
+    second = Trainer(replace(RECIPE, seed=1), [folder], tmp_path / "second", start=state)
+    assert all(torch.equal(v, state["model"][k]) for k, v in second.model.state_dict().items())
+    second.save()
+    again = Trainer(replace(RECIPE, seed=1), [folder], tmp_path / "second")
+    assert again.steps_before == 6 and again.step == 0
+
+
 def test_another_recipe_does_not_resume(folder, tmp_path):
     Trainer(RECIPE, [folder], tmp_path).save()
     with pytest.raises(TrainingError, match="another recipe"):
