@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from plic_lib import bitstream, checkpoint, codec, images, metrics
+from plic_lib import bitstream, checkpoint, codec, images, memory, metrics
 from plic_lib.bitstream import LEVEL_STEPS, BitstreamError, File
 
 
@@ -20,6 +20,7 @@ class UsageError(ValueError):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors a user can act on become one sentence and exit code 1."""
     options = _parser().parse_args(arguments)
+    memory.keep_freed_memory()
     try:
         options.command(options)
     except KeyboardInterrupt:

@@ -34,9 +34,9 @@ from plic_lib.context import SLOPE
 from plic_lib.model import Plic
 from plic_lib.quantise import GRID
 
-# Fewer bits would code as well (12 and 16 cost 0.03 % of rate). But each mean feeds the next through
-# the context, so small deviations from the float network add up along the wavefront; with these bits
-# the integer latents follow the float ones, and the bits cost nothing, float64 holds them anyway.
+# Fewer bits would code as well. But each mean feeds the next through the context, so deviations from the
+# float network grow along the wavefront; these bits keep them as rare as float32's own, and cost nothing,
+# since float64 holds them anyway.
 WEIGHT_BITS, ACTIVATION_BITS = 20, 24
 LIMIT = 2 ** (ACTIVATION_BITS - 1) - 1  #: largest activation
 LATENT_LIMIT = 2**15 - 1  #: largest latent and mean, in units of 1/64
@@ -93,7 +93,8 @@ def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **
     top = 2 ** (WEIGHT_BITS - 1) - 1
     weight = torch.round(weight * power_of_two(bits)[:, None]).clamp(-top, top)
     bias = torch.round(bias * power_of_two(bits + bits_in))
-    assert (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() < EXACT, "integer sums could exceed 2^52"
+    if (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() >= EXACT:
+        raise ValueError("integer sums of this layer could exceed 2^52, beyond which float64 is not exact")
     return Layer(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
 
 

@@ -80,12 +80,12 @@ PRESETS = {
     # Small enough for a laptop: starts on distortion, then learns perception (stage 1 of HiFiC and MS-ILLM in one run).
     "mini": Recipe(
         widths=MINI,
-        steps=16_000,
+        steps=15_000,
         crop=128,
         learning_rate=4e-4,
         decay=((0.6, 0.5), (0.75, 0.25), (0.87, 0.1), (0.95, 0.03)),
         gain_speed=5.0,
-        alphas=(1.6, 0.4, 0.1),
+        alphas=(2.2, 0.55, 0.05),
         alpha_start=0.3,
         l1_start=0.06,
         lpips_start=0.0,
