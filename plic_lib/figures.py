@@ -57,16 +57,17 @@ def show(pictures: Mapping[str, Tensor], columns: int | None = None, width: floa
 
 
 def show_maps(maps: Mapping[str, Tensor], unit: str, width: float = 9.5, diverging: bool = False, shared: bool = True) -> Figure:
-    """Scalar maps (h, w) side by side with a colour bar in ``unit``.
+    """Scalar maps (h, w) side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
 
     Args:
         diverging: zero is white, signs have colours.
         shared: one colour scale for all maps.
     """
     figure, axes = plt.subplots(1, len(maps), figsize=(width, width / len(maps) * 0.85 + 0.5), squeeze=False)
-    top = max(float(m.abs().max()) for m in maps.values())
+    reach = lambda m: float(m.abs().flatten().quantile(0.995))  # one extreme cell would darken all others  # noqa: E731
+    top = max(reach(m) for m in maps.values())
     for axis, (title, values) in zip(axes[0], maps.items()):
-        limit = top if shared else float(values.abs().max())
+        limit = top if shared else reach(values)
         drawn = axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=-limit if diverging else 0, vmax=limit)
         axis.set_title(title)
         axis.axis("off")
