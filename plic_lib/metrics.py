@@ -5,6 +5,7 @@ Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictur
 """
 
 import functools
+import warnings
 from pathlib import Path
 
 import torch
@@ -54,7 +55,9 @@ class LPIPS(nn.Module):
         import lpips  # imports torchvision, so only where it is needed
 
         _require_weights(net)
-        self.parts = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of torchvision: lpips calls it in an older manner
+            self.parts = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> "LPIPS":
         """Stays in evaluation mode: the package's dropout is not part of the metric."""
@@ -69,6 +72,10 @@ class LPIPS(nn.Module):
         """Distances (B,) between two batches in [0, 1]; gradients reach ``x_hat`` only."""
         with torch.no_grad():
             reference = self.features(x)
+        return self.distance(reference, x_hat)
+
+    def distance(self, reference: list[Tensor], x_hat: Tensor) -> Tensor:
+        """As ``forward``, from the ``features`` of the original."""
         distance = 0
         for f, g, weigh in zip(reference, self.features(x_hat), self.parts.lins):
             distance = distance + weigh((f - g) ** 2).mean(dim=(1, 2, 3))
@@ -98,10 +105,18 @@ def _lpips(net: str) -> LPIPS:
     return LPIPS(net)
 
 
+@functools.lru_cache(maxsize=1)
+@torch.no_grad()
+def _reference(net: str, x: Tensor, version: int) -> list[Tensor]:
+    """Features of an original, kept while a slider compares one decoding after the other with it.
+    ``version`` counts the changes in place of ``x``."""
+    return _lpips(net).features(_batched(x))
+
+
 @torch.no_grad()
 def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
     """LPIPS of one picture. Raises WeightsMissing where the network's weights are not there."""
-    return float(_lpips(net)(_batched(x), _batched(x_hat)))
+    return float(_lpips(net).distance(_reference(net, x, x._version), _batched(x_hat)))
 
 
 def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:

@@ -36,6 +36,14 @@ def test_lpips_and_its_gradient_are_finite_at_equal_and_at_flat_pictures(needs_l
         assert value.item() == pytest.approx(0, abs=1e-6) and torch.isfinite(x_hat.grad).all()
 
 
+def test_lpips_notices_a_changed_original(needs_lpips):
+    x = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    x_hat = x.clone()
+    assert metrics.lpips(x, x_hat) == pytest.approx(0, abs=1e-6)
+    x[:] = x.flip(-1)
+    assert metrics.lpips(x, x_hat) > 0.01
+
+
 def test_missing_weights_are_announced(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(metrics.WeightsMissing, match="plic doctor --fetch squeeze"):
