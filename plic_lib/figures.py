@@ -1,6 +1,6 @@
 """What the notebooks draw: one style, pictures in rows, maps, and the drawing of the method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 from IPython import get_ipython
@@ -75,16 +75,6 @@ def show_maps(maps: Mapping[str, Tensor], unit: str, width: float = 9.5, divergi
             figure.colorbar(drawn, ax=axis, shrink=0.8, label=unit)
     if shared:
         figure.colorbar(drawn, ax=axes[0].tolist(), shrink=0.8, label=unit)
-    return figure
-
-
-def rate_curve(rows: Sequence[Mapping], quantities: Mapping[str, str]) -> Figure:
-    """Quality against bpp: one panel a quantity (key -> axis label), one marker a row."""
-    figure, axes = plt.subplots(1, len(quantities), figsize=(9.5, 3), squeeze=False)
-    for axis, (key, label) in zip(axes[0], quantities.items()):
-        axis.plot([row["bpp"] for row in rows], [row[key] for row in rows], "o-")
-        axis.set_xlabel("file size (bits per pixel)")
-        axis.set_ylabel(label)
     return figure
 
 

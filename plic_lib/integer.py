@@ -46,10 +46,6 @@ EXACT = 2**52  #: float64 represents all integers and halves below
 MAPS = ("hyper_1", "hyper_2", "features", "gather_1", "gather_2")
 
 
-class NotFrozen(RuntimeError):
-    """The model has no integer networks and tables yet, so it cannot write or read files."""
-
-
 @dataclass
 class Layer:
     """An integer affine map of rows: ``clamp(round((W x + b) * scale))``, leaky where asked.

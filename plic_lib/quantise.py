@@ -24,11 +24,6 @@ def straight_through(x: Tensor, value: Tensor) -> Tensor:
     return x + (value - x).detach()
 
 
-def round_straight_through(x: Tensor) -> Tensor:
-    """Round to the nearest integer; the gradient is that of the identity."""
-    return straight_through(x, torch.round(x))
-
-
 def snap(x: Tensor) -> Tensor:
     """Move to the nearest multiple of 1/64; the gradient is that of the identity."""
     return straight_through(x, torch.round(x * GRID) / GRID)
