@@ -1,4 +1,4 @@
-"""The command ``plic``: encode, decode, info, eval, bench, train, freeze, doctor."""
+"""The command ``plic``: encode, decode, info, eval, bench, train, ablate, freeze, doctor."""
 
 import argparse
 import json
@@ -93,6 +93,15 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=int, default=0, help="processes that load pictures; 0 keeps all of them in memory (default: %(default)s)"
     )
     sub.add_argument("--set", nargs="+", default=[], metavar="FIELD=JSON", help="change the recipe, as in steps=2000 'alphas=[2,0.7,0.2]'")
+
+    sub = command("ablate", _ablate, "train and measure the models that differ in one thing each; goes on where it stopped")
+    sub.add_argument("--data", nargs="+", required=True, metavar="DIR", help="folders of training pictures")
+    sub.add_argument("--eval", required=True, metavar="DIR", help="pictures to measure the files of")
+    sub.add_argument("--work", required=True, metavar="DIR", help="folder for the training states")
+    sub.add_argument("--results", required=True, metavar="DIR", help="folder for one JSON file a run")
+    sub.add_argument("--runs", nargs="+", metavar="NAME", help="some of the runs (default: all)")
+    sub.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds (default: 0 1)")
+    sub.add_argument("--steps", type=int, help="steps of each run (default: 3000)")
 
     sub = command("freeze", _freeze, "turn a training state into a checkpoint that can write files")
     sub.add_argument("state", metavar="STATE.pt")
@@ -269,6 +278,17 @@ def _train(options) -> None:
     recipe = _changed(training.PRESETS[options.preset], options.set)
     start = training.read_state(options.start) if options.start else None
     training.Trainer(recipe, options.data, Path(options.out), start, options.workers).run()
+
+
+def _ablate(options) -> None:
+    from plic_lib import ablation
+
+    names = options.runs or list(ablation.RUNS)
+    if unknown := [name for name in names if name not in ablation.RUNS]:
+        raise UsageError(f"no run {unknown[0]!r}; there are {', '.join(ablation.RUNS)}")
+    steps = options.steps or ablation.STEPS
+    ablation.run_all(names, options.seeds or ablation.SEEDS, options.data, options.eval, options.work, options.results, steps)
+    print(f"{options.results}: {len(names)} runs, seeds {', '.join(map(str, options.seeds or ablation.SEEDS))}")
 
 
 def _changed(recipe, changes: list[str]):

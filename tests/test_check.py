@@ -1,6 +1,8 @@
 """The exercises' checks: the solution passes, the stub is not attempted, typical wrong answers are named."""
 
 import ast
+import importlib
+import pkgutil
 from pathlib import Path
 
 import nbformat
@@ -8,6 +10,8 @@ import pytest
 import torch
 
 from plic_lib import check
+
+from . import exercises
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -30,36 +34,9 @@ def defined(source: str):
     return next(v for k, v in namespace.items() if callable(v) and k not in ("torch", "__builtins__"))
 
 
-#: notebook -> check -> (function's name, wrong answers with a word that the hint has to contain)
-EXERCISES = {
-    "01_rate_and_distortion": {
-        "rate_1": (
-            "entropy",
-            {
-                "nats": lambda p: -torch.special.xlogy(p, p).sum(),
-                "NaN": lambda p: -(p * torch.log2(p)).sum(),
-                "sign": lambda p: (p * torch.log2(p)).sum(),
-            },
-        ),
-        "rate_2": (
-            "psnr",
-            {
-                "average the squared error": lambda a, b: -10 * torch.log10(((a - b) ** 2).mean(dim=(1, 2))).mean(),
-                "not 255": lambda a, b: 20 * torch.log10(torch.tensor(255.0)) - 10 * torch.log10(((a - b) ** 2).mean()),
-                "square root": lambda a, b: -10 * torch.log10(((a - b) ** 2).mean().sqrt()),
-            },
-        ),
-        "rate_3": ("quantise", {"symbols": lambda x, step: torch.round(x / step), "biased": lambda x, step: step * torch.floor(x / step)}),
-        "rate_4": (
-            "best",
-            {
-                "cheapest": lambda r, d, w: d.argmin(),
-                "cheaper than": lambda r, d, w: r.argmin() if w > 1e5 else d.argmin(),
-                "best picture": lambda r, d, w: r.argmin(),
-            },
-        ),
-    },
-}
+#: notebook -> check -> (function's name, wrong answers with words that the hint has to contain)
+MODULES = [importlib.import_module(f"{exercises.__name__}.{m.name}") for m in pkgutil.iter_modules(exercises.__path__)]
+EXERCISES = {module.NOTEBOOK: module.EXERCISES for module in MODULES}
 CASES = [(notebook, name) for notebook, checks in EXERCISES.items() for name in checks]
 
 

@@ -1,0 +1,87 @@
+"""Runs that differ in one thing each: a queue that can be stopped and goes on.
+
+Every run is the preset ``mini`` shortened to ``STEPS`` steps, with the changes that
+``RUNS`` names, from random weights, on the same crops. Its result is one JSON file; a
+run whose file exists is skipped, one that was interrupted resumes where it was.
+"""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from plic_lib import evaluation
+from plic_lib.model import MINI
+from plic_lib.training import PRESETS, Recipe, Trainer, freeze_state
+
+STEPS = 3000
+SEEDS = (0, 1)
+_ALPHAS = PRESETS["mini"].alphas
+
+#: name -> what differs from the variable-rate, asymmetric model without pooling and with an L1 weight of 0.01
+RUNS = {
+    "variable": {},
+    "symmetric": {"widths": replace(MINI, symmetric=True)},
+    **{f"fixed-{level}": {"widths": replace(MINI, levels=1), "alphas": (alpha,)} for level, alpha in enumerate(_ALPHAS)},
+    "l1-0.04": {"l1": 0.04},
+    "pooled": {"widths": replace(MINI, pooled=True)},
+}
+
+
+def recipe(name: str, seed: int, steps: int = STEPS) -> Recipe:
+    """The recipe of one run."""
+    return replace(PRESETS["mini"], steps=steps, seed=seed, **RUNS[name])
+
+
+def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, results: Path, steps: int = STEPS) -> Path:
+    """Train and evaluate one run, unless its result is there.
+
+    Args:
+        data: folders of training pictures.
+        eval_folder: pictures whose files are measured, at each trained level.
+        work: folder for the training state of each run.
+        results: folder for one JSON file a run.
+
+    Returns:
+        The result's path.
+    """
+    path = Path(results) / f"{name}-{seed}.json"
+    if path.exists():
+        return path
+    folder = Path(work) / f"{name}-{seed}"
+    Trainer(recipe(name, seed, steps), data, folder).run()
+    model = freeze_state(folder / "state.pt", f"{name}-{seed}")
+    levels = [float(level) for level in range(model.levels)]
+    rows = evaluation.evaluate_folder(model, eval_folder, levels)
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    evaluation.write_json(
+        path,
+        {
+            "run": name,
+            "seed": seed,
+            **evaluation.provenance(model),
+            "evaluated_on": Path(eval_folder).name,
+            "changes": {k: asdict(v) if k == "widths" else v for k, v in RUNS[name].items()},
+            "last_training_line": next(line for line in reversed(log) if "loss" in line),
+            "totals": [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels],
+            "pictures": rows,
+        },
+    )
+    return path
+
+
+def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = STEPS) -> None:
+    """``run`` for every name and seed, the first seed of all before the second."""
+    for seed in seeds:
+        for name in tqdm(names, desc=f"runs with seed {seed}"):
+            run(name, seed, data, eval_folder, work, results, steps)
+
+
+def load(results: str | Path) -> dict[str, list[dict]]:
+    """The results in a folder by run, seeds in order."""
+    found: dict[str, list[dict]] = {}
+    for path in sorted(Path(results).glob("*.json")):
+        result = json.loads(path.read_text())
+        found.setdefault(result["run"], []).append(result)
+    return found
