@@ -88,10 +88,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--preset", default="mini", help="recipe (default: %(default)s)")
     sub.add_argument("--data", nargs="+", required=True, metavar="DIR", help="folders of pictures, searched recursively")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder for state.pt and log.jsonl")
-    sub.add_argument("--from", dest="start", metavar="STATE.pt", help="begin a new stage with the weights of another run")
+    sub.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="begin a new stage with the weights of a shipped model, a checkpoint or another run's state.pt",
+    )
     sub.add_argument(
         "--workers", type=int, default=0, help="processes that load pictures; 0 keeps all of them in memory (default: %(default)s)"
     )
+    sub.add_argument("--compile", action="store_true", help="compile the networks: pays on a GPU")
+    sub.add_argument("--tensorboard", action="store_true", help="write the log for TensorBoard too (pip install tensorboard)")
     sub.add_argument("--set", nargs="+", default=[], metavar="FIELD=JSON", help="change the recipe, as in steps=2000 'alphas=[2,0.7,0.2]'")
 
     sub = command("ablate", _ablate, "train and measure the models that differ in one thing each; goes on where it stopped")
@@ -276,8 +283,9 @@ def _train(options) -> None:
     if options.preset not in training.PRESETS:
         raise UsageError(f"no preset {options.preset!r}; there are {', '.join(training.PRESETS)}")
     recipe = _changed(training.PRESETS[options.preset], options.set)
-    start = training.read_state(options.start) if options.start else None
-    training.Trainer(recipe, options.data, Path(options.out), start, options.workers).run()
+    start = training.start_from(options.start) if options.start else None
+    trainer = training.Trainer(recipe, options.data, Path(options.out), start, options.workers, options.compile, options.tensorboard)
+    trainer.run()
 
 
 def _ablate(options) -> None:

@@ -1,14 +1,30 @@
 """The training objective (paper, section 2.2).
 
-    L = alpha * rate + lambda_1 * L1 + lambda_2 * LPIPS  (+ lambda_3 * adversarial loss)
+    L = alpha * rate + lambda_1 * L1 + lambda_2 * LPIPS + lambda_3 * L_G
 
 The rate is in bits per pixel, L1 on the 0-255 scale: only there does the paper's
-lambda_1 = 0.01 weigh about as much as LPIPS.
+lambda_1 = 0.01 weigh about as much as LPIPS. L_G is ``discriminator.generator_loss``.
 """
+
+from typing import NamedTuple
 
 from torch import Tensor
 
 from plic_lib.model import Output
+
+
+class Terms(NamedTuple):
+    """Four numbers, one a term: the losses of a step, or their weights."""
+
+    rate: Tensor | float  #: weight: alpha
+    l1: Tensor | float  #: weight: lambda_1, 0.01 in the paper, 0.04 at low rates
+    lpips: Tensor | float  #: weight: lambda_2, 1 in the paper
+    gan: Tensor | float  #: weight: lambda_3, 5e-4 in the paper
+
+
+def objective(weights: Terms, losses: Terms) -> Tensor:
+    """The weighted sum. A term of weight zero need not have been computed: leave it 0."""
+    return sum(weight * loss for weight, loss in zip(weights, losses))
 
 
 def rate(output: Output) -> Tensor:

@@ -1,27 +1,31 @@
-"""Training: one plain loop, from a laptop CPU to several GPUs (Hugging Face accelerate).
+"""Training: one plain loop, from a laptop CPU to many GPUs (Hugging Face accelerate).
 
-Crops, levels and noise are functions of (seed, step, sample), and a checkpoint holds
-the networks, the optimisers and the step. So a run that was killed and resumed ends
-with the same weights as one that was not.
+Crops, levels and noise are functions of (seed, step, sample), and a state holds the
+networks, the optimisers and the step. So a run that was killed and resumed ends with the
+same weights as one that was not, and several processes that share each batch end with
+those of one (but for the last bits of their sums).
 """
 
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from plic_lib import codec, losses, metrics
+from plic_lib import checkpoint, codec, images, losses, metrics
 from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import SAMPLES, RandomCrops, sample
+from plic_lib.discriminator import Discriminator, discriminator_loss, generator_loss
 from plic_lib.integer import freeze
+from plic_lib.losses import Terms
 from plic_lib.model import MINI, PAPER, Plic, Widths
 
 
@@ -35,7 +39,7 @@ class Recipe:
 
     widths: Widths = PAPER
     steps: int = 800_000
-    batch: int = 8
+    batch: int = 8  #: of all processes together
     crop: int = 256  #: pixels
     downscale: tuple[float, float] = (0.5, 1.0)
     seed: int = 0
@@ -44,10 +48,15 @@ class Recipe:
     decay: tuple[tuple[float, float], ...] = ((0.2, 0.5), (0.62, 0.25))
     gain_speed: float = 10.0  #: learning rate of the gains, relative; each sees 1/n of the steps
     clip: float = 1.0  #: largest norm of the gradient
-    #: weights of the objective: rate (one a level, level 0 first), L1 on 0-255, LPIPS
+    #: weights of the objective: rate (one a level, level 0 first), L1 on 0-255, LPIPS, generator's adversarial loss
     alphas: tuple[float, ...] = (4.7, 2.6, 1.6)
+    alpha_scale: float = 1.0  #: multiplies all alphas, to bring the levels to their rates
     l1: float = 0.01
     lpips: float = 1.0
+    gan: float = 0.0
+    gan_from: float = 0.0  #: the discriminator joins at this fraction of the steps
+    discriminator: int = 64  #: channels of its first layers
+    discriminator_rate: float = 1e-4  #: its learning rate, with the same decay
     #: a first phase, up to ``hold``, starts with other weights: alphas times ``alpha_start``, L1 ``l1_start``,
     #: LPIPS times ``lpips_start``; until ``ramp`` they move to their final values. From random weights
     #: with the full alphas the rate collapses to almost nothing and does not come back.
@@ -56,19 +65,23 @@ class Recipe:
     lpips_start: float = 1.0
     hold: float = 0.0
     ramp: float = 0.5
-    precision: str = "no"  #: "bf16" runs encoder and generator in bfloat16
+    precision: str = "no"  #: "bf16" runs encoder, generator and discriminator in bfloat16
 
-    def weights(self, step: int) -> tuple[float, float, float]:
-        """(factor on the alphas, L1 weight, LPIPS weight) at a step."""
+    def weights(self, step: int, level: int = 0) -> Terms:
+        """Weights of the four terms at a step that trains ``level``."""
         progress = step / self.steps
         t = 1.0 if progress >= self.ramp else max(0.0, (progress - self.hold) / (self.ramp - self.hold))
         geometric = lambda start, end: start ** (1 - t) * end**t  # noqa: E731
-        return geometric(self.alpha_start, 1.0), geometric(self.l1_start, self.l1), self.lpips * (self.lpips_start * (1 - t) + t)
+        return Terms(
+            rate=self.alphas[level] * self.alpha_scale * geometric(self.alpha_start, 1.0),
+            l1=geometric(self.l1_start, self.l1),
+            lpips=self.lpips * (self.lpips_start * (1 - t) + t),
+            gan=self.gan if progress >= self.gan_from else 0.0,
+        )
 
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of the networks at a step."""
-        factors = [factor for fraction, factor in self.decay if step >= fraction * self.steps]
-        return self.learning_rate * (factors[-1] if factors else 1.0)
+    def decay_at(self, step: int) -> float:
+        """What the learning rates are multiplied with at a step."""
+        return next((factor for fraction, factor in reversed(self.decay) if step >= fraction * self.steps), 1.0)
 
     def level(self, step: int) -> int:
         """The level that this step trains, uniform over all."""
@@ -76,7 +89,14 @@ class Recipe:
         return int(torch.randint(len(self.alphas), (1,), generator=generator))
 
 
+_PAPER = Recipe(gan=5e-4, gan_from=0.5, precision="bf16")
+
 PRESETS = {
+    # The paper's three models: its alphas, crops, batch, optimiser and milestones (section 3). Not stated there
+    # and chosen here: 800,000 steps in all, the ramp of alpha, and the discriminator from half of the run on.
+    "paper-low": replace(_PAPER, widths=replace(PAPER, pooled=True), alphas=(4.7, 2.6, 1.6), l1=0.04),
+    "paper-mid": replace(_PAPER, alphas=(2.0, 1.35, 0.75)),
+    "paper-high": replace(_PAPER, alphas=(1.0, 0.6, 0.45)),
     # Small enough for a laptop: starts on distortion, then learns perception (stage 1 of HiFiC and MS-ILLM in one run).
     "mini": Recipe(
         widths=MINI,
@@ -94,6 +114,20 @@ PRESETS = {
         precision="bf16",
     ),
 }
+# The second stage of ``mini``: starts from it (``--from mini``), with a discriminator of half the width.
+PRESETS["mini-gan"] = replace(
+    PRESETS["mini"],
+    steps=3000,
+    learning_rate=1e-4,
+    decay=((0.7, 0.5), (0.85, 0.25)),
+    alpha_start=1.0,
+    l1_start=0.01,
+    lpips_start=1.0,
+    hold=0.0,
+    ramp=0.0,
+    gan=5e-3,
+    discriminator=32,
+)
 
 
 @dataclass
@@ -103,9 +137,11 @@ class Trainer:
     Args:
         recipe: what to compute.
         folders: where the training pictures are.
-        out: folder for ``state.pt`` (resume), ``log.jsonl``.
-        start: the state of another run, whose weights this one begins with: a second stage.
+        out: folder for ``state.pt`` (resume), ``log.jsonl`` and ``samples/``.
+        start: what ``start_from`` gave: this run is a second stage and begins with those weights.
         workers: processes that load pictures; 0 keeps all decoded pictures in memory.
+        compiled: compile encoder, generator and discriminator (pays on a GPU, after a minute or two).
+        tensorboard: write the log for TensorBoard too.
     """
 
     recipe: Recipe
@@ -113,17 +149,31 @@ class Trainer:
     out: Path
     start: dict | None = None
     workers: int = 0
+    compiled: bool = False
+    tensorboard: bool = False
     step: int = field(default=0, init=False)
 
     def __post_init__(self):
         recipe = self.recipe
         self.out = Path(self.out)
-        self.accelerator = Accelerator(mixed_precision=recipe.precision, step_scheduler_with_optimizer=False)
+        self.accelerator = Accelerator(
+            mixed_precision=recipe.precision,
+            step_scheduler_with_optimizer=False,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+            log_with="tensorboard" if self.tensorboard else None,
+            project_dir=self.out,
+        )
+        if recipe.batch % self.accelerator.num_processes:
+            raise TrainingError(f"a batch of {recipe.batch} cannot be shared evenly by {self.accelerator.num_processes} processes")
         torch.manual_seed(recipe.seed)
         self.model = Plic(recipe.widths)
+        self.discriminator = Discriminator(recipe.discriminator) if recipe.gan else None
         self.steps_before = 0
         if self.start is not None:
-            self.model.load_state_dict(self.start["model"])
+            try:
+                self.model.load_state_dict(self.start["model"])
+            except RuntimeError as error:
+                raise TrainingError(f"the networks to start from are of other widths than {recipe.widths}") from error
             self.steps_before = self.start["step"] + self.start["steps_before"]
         self.model.to(self.accelerator.device, memory_format=torch.channels_last)
         gains = list(self.model.gain_units.parameters())
@@ -132,51 +182,80 @@ class Trainer:
         networks = [p for p in self.model.parameters() if id(p) not in others]
         self.optimizer = torch.optim.Adam([{"params": networks}, {"params": gains}], lr=recipe.learning_rate)
         self.aux_optimizer = torch.optim.Adam(quantiles, lr=1e-3)
+        if self.discriminator:
+            self.discriminator.to(self.accelerator.device, memory_format=torch.channels_last)
+            self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.discriminator_rate)
         self.perceptual = metrics.LPIPS().to(self.accelerator.device)
         self.crops = RandomCrops(self.folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=self.workers == 0)
         self._resume()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """The networks as the processes share them: ``shared_model`` and ``shared_discriminator``."""
+        # the quantiles get the same gradient in every process, from the auxiliary loss alone
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.model, ["prior.quantiles"])
+        self.shared_model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        if self.discriminator:
+            self.shared_discriminator, self.discriminator_optimizer = self.accelerator.prepare(
+                self.discriminator, self.discriminator_optimizer
+            )
+        if self.compiled:
+            for network in (self.model.encoder, self.model.generator, self.discriminator):
+                if network is not None:
+                    network.compile()
+        if self.tensorboard:
+            self.accelerator.init_trackers("tensorboard")
 
     # ---------------------------------------------------------------- the loop
 
     def run(self, save_every: int = 500, check_every: int = 1000) -> None:
         """Train to the end of the recipe; may be interrupted and called again."""
-        model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
-        model.train()
+        self.shared_model.train()
         bar = tqdm(total=self.recipe.steps, initial=self.step, unit="step", disable=not self.accelerator.is_main_process)
+        self._log({"start": self.step, "processes": self.accelerator.num_processes, "device": str(self.accelerator.device)})
         started = time.monotonic()
         for x in self._batches():
-            figures = self._train_step(model, x)
+            figures = self._train_step(x)
             self.step += 1
             bar.update()
-            if self.step % 50 == 0 or self.step == self.recipe.steps:
-                figures["seconds"] = round(time.monotonic() - started, 1)
+            last = self.step == self.recipe.steps
+            if self.step % 50 == 0 or last:
+                figures = self._summary(figures) | {"seconds": round(time.monotonic() - started, 1)}
                 self._log(figures)
                 bar.set_postfix(level=figures["level"], bpp=figures["bpp"], lpips=figures["lpips"])
-            if self.step % check_every == 0 or self.step == self.recipe.steps:
+            if (self.step % check_every == 0 or last) and self.accelerator.is_main_process:
                 for row in self.check():
                     self._log({"step": self.step, "check": row})
-            if self.step % save_every == 0 or self.step == self.recipe.steps:
+            if self.step % save_every == 0 or last:
                 self.save()
+            self.accelerator.wait_for_everyone()
         bar.close()
+        self.accelerator.end_training()
 
-    def _train_step(self, model: torch.nn.Module, x: Tensor) -> dict:
+    def _train_step(self, x: Tensor) -> dict:
+        """One step of all optimisers; returns its figures, some of them tensors still."""
         recipe, step = self.recipe, self.step
-        rate_of_learning = recipe.learning_rate_at(step)
+        decay = recipe.decay_at(step)
         for group, speed in zip(self.optimizer.param_groups, (1.0, recipe.gain_speed)):
-            group["lr"] = rate_of_learning * speed
+            group["lr"] = recipe.learning_rate * decay * speed
         level = recipe.level(step)
-        factor, l1_weight, lpips_weight = recipe.weights(step)
-        alpha = recipe.alphas[level] * factor
+        weights = recipe.weights(step, level)
 
-        seeds = [(recipe.seed << 40) + step * recipe.batch + i for i in range(len(x))]
-        output = model(x, torch.full((1, 1), float(level), device=x.device), seeds)
-        bpp, l1 = losses.rate(output), losses.l1(x, output.x_hat)
-        lpips = self.perceptual(x, output.x_hat).mean() if lpips_weight else torch.zeros(())
-        loss = alpha * bpp + l1_weight * l1 + lpips_weight * lpips
+        first = step * recipe.batch + self.accelerator.process_index * len(x)
+        seeds = [(recipe.seed << 40) + first + i for i in range(len(x))]
+        output = self.shared_model(x, torch.full((1, 1), float(level), device=x.device), seeds)
+        terms = Terms(
+            rate=losses.rate(output),
+            l1=losses.l1(x, output.x_hat),
+            lpips=self.perceptual(x, output.x_hat).mean() if weights.lpips else 0.0,
+            gan=self._adversarial(x, output.x_hat) if weights.gan else 0.0,
+        )
+        loss = losses.objective(weights, terms)
         if not torch.isfinite(loss):
+            parts = ", ".join(f"{name} {float(torch.as_tensor(value).detach()):.3g}" for name, value in terms._asdict().items())
             raise TrainingError(
-                f"the loss is {loss.item()} at step {step} (level {level}: {bpp.item():.3g} bpp, L1 {l1.item():.3g}, "
-                f"LPIPS {lpips.item():.3g}); the last good state is {self.out / 'state.pt'}. A smaller learning rate may help"
+                f"the loss is {loss.item()} at step {step} (level {level}: {parts}); "
+                f"the last good state is {self.out / 'state.pt'}. A smaller learning rate may help"
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -188,25 +267,43 @@ class Trainer:
         aux.backward()
         self.aux_optimizer.step()
 
-        figures = {
-            "step": step + 1,
-            "level": level,
-            "alpha": alpha,
-            "loss": loss,
-            "bpp": bpp,
-            "l1": l1,
-            "lpips": lpips,
-            "aux": aux,
-            "gradient": norm,
-        }
-        figures = {k: float(f"{v.item() if isinstance(v, Tensor) else v:.5g}") for k, v in figures.items()}
-        return figures | {"step": step + 1, "level": level, "learning_rate": rate_of_learning}
+        figures = {"level": level, "alpha": weights.rate, "learning_rate": recipe.learning_rate * decay, "loss": loss}
+        figures |= {"bpp": terms.rate, "l1": terms.l1, "lpips": terms.lpips, "aux": aux, "gradient": norm}
+        if weights.gan:
+            figures |= {"gan": terms.gan} | self._train_discriminator(x, output.x_hat.detach(), decay)
+        return figures
+
+    def _adversarial(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """The generator's loss; the discriminator only passes gradients on and gets none."""
+        self.discriminator.requires_grad_(False)
+        with self.accelerator.autocast():
+            real, fake = self.discriminator(torch.cat([x, x_hat])).float().chunk(2)
+        self.discriminator.requires_grad_(True)
+        return generator_loss(real, fake)
+
+    def _train_discriminator(self, x: Tensor, x_hat: Tensor, decay: float) -> dict:
+        """One step of the discriminator on the pictures of the same step."""
+        self.discriminator_optimizer.param_groups[0]["lr"] = self.recipe.discriminator_rate * decay
+        real, fake = self.shared_discriminator(torch.cat([x, x_hat])).float().chunk(2)
+        loss = discriminator_loss(real, fake)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.recipe.clip)
+        self.discriminator_optimizer.step()
+        # how far apart it holds them: 0 when it cannot tell, growing without end when it has won
+        return {"discriminator": loss, "discriminator_gap": (real.mean() - fake.mean()).detach(), "discriminator_gradient": norm}
+
+    def _summary(self, figures: dict) -> dict:
+        """Plain numbers, means over the processes."""
+        mean = lambda v: self.accelerator.reduce(v.detach().float(), "mean").item() if isinstance(v, Tensor) else v  # noqa: E731
+        return {"step": self.step} | {k: v if k == "level" else float(f"{mean(v):.5g}") for k, v in figures.items()}
 
     def _batches(self):
-        """Batches from the current step to the last."""
-        batch = self.recipe.batch
-        items = range(self.step * batch, self.recipe.steps * batch)
-        loader = DataLoader(self.crops, batch, sampler=items, num_workers=self.workers, pin_memory=self.workers > 0)
+        """This process's share of each batch, from the current step to the last."""
+        batch, share = self.recipe.batch, self.recipe.batch // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        items = (range(k * batch + first, k * batch + first + share) for k in range(self.step, self.recipe.steps))
+        loader = DataLoader(self.crops, batch_sampler=items, num_workers=self.workers, pin_memory=self.workers > 0)
         for x in loader:
             yield x.to(self.accelerator.device, memory_format=torch.channels_last, non_blocking=True)
 
@@ -216,7 +313,7 @@ class Trainer:
     def check(self) -> list[dict]:
         """Rate and quality of real files of scikit-image's photographs, which are never trained on.
 
-        One row a level. ``gap`` is what the coded latents cost over the float networks'
+        One row a level; the decoded pictures go to ``samples/``. ``gap`` is what the coded latents cost over the float networks'
         parallel estimate, as a fraction of it; ``noise_gap`` is how far the noisy
         estimate that the loss sees is above that one.
         """
@@ -224,13 +321,15 @@ class Trainer:
         networks.load_state_dict(self.model.state_dict())
         pictures = [sample(name)[:, :256, :384] for name in SAMPLES]
         model = TrainedModel("check", networks, freeze(networks, pictures))
-        rows = []
+        rows, sheet = [], [torch.cat(pictures, 1)]
         for level in range(model.levels):
+            decoded = []
             totals = dict.fromkeys(("file", "stream", "estimate", "noisy", "pixels", "psnr", "lpips"), 0.0)
             for x in pictures:
                 analysis = codec.analyse(model, x)
                 data = codec.encode_latents(model, analysis, level)
                 x_hat = codec.decode(model, data)
+                decoded.append(x_hat)
                 noisy = networks(x[None], torch.full((1, 1), float(level)), seeds=[0])
                 totals["file"] += 8 * len(data)
                 totals["stream"] += 8 * len(File.unpack(data).stream)
@@ -240,6 +339,7 @@ class Trainer:
                 totals["psnr"] += metrics.psnr(x, x_hat) / len(pictures)
                 distance = self.perceptual(*(t[None].to(self.accelerator.device) for t in (x, x_hat)))
                 totals["lpips"] += float(distance) / len(pictures)
+            sheet.append(torch.cat(decoded, 1))
             rows.append(
                 {
                     "level": level,
@@ -250,6 +350,8 @@ class Trainer:
                     "noise_gap": round(totals["noisy"] / totals["estimate"] - 1, 5),
                 }
             )
+        (self.out / "samples").mkdir(parents=True, exist_ok=True)
+        images.to_image(torch.cat(sheet, 2)).save(self.out / "samples" / f"{self.step:07d}.jpg", quality=90)
         return rows
 
     def _log(self, figures: dict) -> None:
@@ -257,6 +359,8 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
             with open(self.out / "log.jsonl", "a") as log:
                 log.write(json.dumps(figures) + "\n")
+        if self.tensorboard and "loss" in figures:
+            self.accelerator.log({k: v for k, v in figures.items() if k not in ("step", "level")}, step=figures["step"])
 
     # ---------------------------------------------------------------- stop and go on
 
@@ -273,6 +377,9 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "aux_optimizer": self.aux_optimizer.state_dict(),
         }
+        if self.discriminator:
+            state["discriminator"] = self.discriminator.state_dict()
+            state["discriminator_optimizer"] = self.discriminator_optimizer.state_dict()
         torch.save(state, self.out / "state.part")
         os.replace(self.out / "state.part", self.out / "state.pt")
 
@@ -287,6 +394,9 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.aux_optimizer.load_state_dict(state["aux_optimizer"])
+        if self.discriminator:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
 
 
 def read_state(path: str | Path, device: str | torch.device = "cpu") -> dict:
@@ -299,6 +409,17 @@ def read_state(path: str | Path, device: str | torch.device = "cpu") -> dict:
     except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
         raise TrainingError(f"{path}: not a training state of plic ({error.__class__.__name__})") from error
     return state
+
+
+def start_from(name_or_path: str | Path) -> dict:
+    """What a new stage begins with: a run's ``state.pt``, or a checkpoint by name or path.
+
+    Raises TrainingError or CheckpointError where it is neither.
+    """
+    if Path(name_or_path).suffix == ".pt":
+        return read_state(name_or_path)
+    model = checkpoint.load(name_or_path)
+    return {"model": model.networks.state_dict(), "step": model.about["step"], "steps_before": 0}
 
 
 def freeze_state(path: str | Path, name: str) -> TrainedModel:

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -61,7 +64,7 @@ def test_resuming_changes_nothing(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):  # killed after step 4, saved at 2
         halves._log = lambda figures: None
         step = halves._train_step
-        halves._train_step = lambda model, x: step(model, x) if halves.step < 4 else (_ for _ in ()).throw(KeyboardInterrupt)
+        halves._train_step = lambda x: step(x) if halves.step < 4 else (_ for _ in ()).throw(KeyboardInterrupt)
         halves.run(save_every=2)
     resumed = Trainer(RECIPE, [folder], tmp_path / "halves")
     assert resumed.step == 4
@@ -73,7 +76,8 @@ def test_resuming_changes_nothing(folder, tmp_path):
 def test_log_and_freezing_and_the_codec(folder, tmp_path):
     Trainer(RECIPE, [folder], tmp_path).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[0]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[0].keys()
+    assert log[0] == {"start": 0, "processes": 1, "device": "cpu"}
+    assert log[1]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[1].keys()
     checks = [line["check"] for line in log if "check" in line]
     assert [check["level"] for check in checks] == [0, 1, 2] and all(abs(check["gap"]) < 1 for check in checks)
     model = training.freeze_state(tmp_path / "state.pt", "new")
@@ -93,6 +97,78 @@ def test_a_second_stage_begins_with_the_weights_of_the_first(folder, tmp_path):
     second.save()
     again = Trainer(replace(RECIPE, seed=1), [folder], tmp_path / "second")
     assert again.steps_before == 6 and again.step == 0
+
+
+def test_a_stage_with_the_discriminator(folder, tmp_path):
+    """It starts from a checkpoint, the discriminator joins at half, and a killed run ends as a whole one."""
+    start = training.start_from("mini")
+    recipe = replace(PRESETS["mini-gan"], steps=4, batch=2, crop=64, gan_from=0.5, discriminator=8, lpips=0.0, precision="no")
+    whole = Trainer(recipe, [folder], tmp_path / "whole", start)
+    before = {k: v.clone() for k, v in whole.discriminator.state_dict().items()}
+    figures = []
+    step = whole._train_step
+    whole._train_step = lambda x: figures.append(step(x)) or figures[-1]
+    whole.run(save_every=3)
+    assert ["gan" in f for f in figures] == [False, False, True, True]
+    assert any(not torch.equal(v, before[k]) for k, v in whole.discriminator.state_dict().items())
+    (tmp_path / "halves").mkdir()
+    halves = Trainer(recipe, [folder], tmp_path / "halves", start)
+    for x in halves._batches():
+        halves._train_step(x)
+        halves.step += 1
+        if halves.step == 3:
+            halves.save()
+            break
+    resumed = Trainer(recipe, [folder], tmp_path / "halves", start)
+    resumed.run()
+    assert resumed.steps_before == start["step"]
+    for a, b in ((whole.model, resumed.model), (whole.discriminator, resumed.discriminator)):
+        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_gradients_reach_only_the_right_network(folder, tmp_path):
+    trainer = Trainer(replace(RECIPE, gan=1.0, discriminator=8), [folder], tmp_path)
+    x, x_hat = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64, requires_grad=True)
+    trainer._adversarial(x, x_hat).backward()
+    assert x_hat.grad.abs().sum() > 0
+    assert all(p.grad is None and p.requires_grad for p in trainer.discriminator.parameters())
+    output = trainer.model(x, torch.ones(1, 1), [0, 1])
+    trainer._train_discriminator(x, output.x_hat.detach(), 1.0)
+    assert all(p.grad is not None for p in trainer.discriminator.parameters())
+    assert all(p.grad is None for p in trainer.model.parameters())
+
+
+def test_networks_of_other_widths_are_refused(folder, tmp_path):
+    with pytest.raises(TrainingError, match="other widths"):
+        Trainer(RECIPE, [folder], tmp_path, training.start_from("mini"))
+
+
+def test_two_processes_end_as_one(folder, tmp_path):
+    """The same 20 steps, the discriminator among them, in one process and shared by two.
+
+    They start from a trained model: random networks amplify the last bits of a sum.
+    """
+    settings = ["steps=20", "batch=2", "crop=64", 'precision="no"', "lpips=0", "gan_from=0.25", "discriminator=8"]
+    train = ["-m", "plic_lib.cli", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes"]
+    runs = []
+    for number in ("1", "2"):
+        out = tmp_path / number
+        command = [*launch, number, *(["--multi_gpu"] if number == "2" else ["--cpu"]), *train, str(out)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        assert log[0]["processes"] == int(number)
+        runs.append((next(line for line in log if "loss" in line), torch.load(out / "state.pt", weights_only=True)))
+    (one, state_one), (two, state_two) = runs
+    assert one["step"] == two["step"] == 20
+    for name in ("loss", "bpp", "l1", "gan", "discriminator", "gradient"):
+        assert two[name] == pytest.approx(one[name], rel=1e-4), name
+    for part in ("model", "discriminator"):  # as a whole: Adam makes a full step of the smallest gradient's sign
+        a, b = (torch.cat([v.flatten() for v in state[part].values()]) for state in (state_one, state_two))
+        assert (a - b).norm() < 1e-4 * a.norm()
 
 
 def test_another_recipe_does_not_resume(folder, tmp_path):
@@ -115,16 +191,29 @@ def test_a_state_that_is_none_is_refused(tmp_path):
 
 
 def test_weights_move_from_start_to_end():
-    recipe = Recipe(steps=100, hold=0.2, ramp=0.6, alpha_start=0.05, l1_start=0.06, lpips_start=0.0)
-    assert recipe.weights(0) == recipe.weights(20) == pytest.approx((0.05, 0.06, 0))
-    assert recipe.weights(60) == recipe.weights(99) == pytest.approx((1, recipe.l1, recipe.lpips))
+    recipe = Recipe(steps=100, alphas=(2.0,), alpha_scale=0.5, hold=0.2, ramp=0.6, alpha_start=0.05, l1_start=0.06, lpips_start=0.0)
+    assert recipe.weights(0) == recipe.weights(20) == pytest.approx((0.05, 0.06, 0, 0))
+    assert recipe.weights(60) == recipe.weights(99) == pytest.approx((1, recipe.l1, recipe.lpips, 0))
     middle = recipe.weights(40)
-    assert 0.05 < middle[0] < 1 and recipe.l1 < middle[1] < 0.06 and middle[2] == pytest.approx(0.5)
+    assert 0.05 < middle.rate < 1 and recipe.l1 < middle.l1 < 0.06 and middle.lpips == pytest.approx(0.5)
+
+
+def test_the_papers_settings():
+    """Sections 2.2, 3 and 3.1."""
+    low, mid, high = (PRESETS[f"paper-{name}"] for name in ("low", "mid", "high"))
+    assert (low.alphas, mid.alphas, high.alphas) == ((4.7, 2.6, 1.6), (2.0, 1.35, 0.75), (1.0, 0.6, 0.45))
+    assert (low.l1, mid.l1, high.l1) == (0.04, 0.01, 0.01)
+    assert (low.widths.pooled, mid.widths.pooled, high.widths.pooled) == (True, False, False)
+    for recipe in (low, mid, high):
+        assert (recipe.crop, recipe.batch, recipe.lpips, recipe.gan, recipe.widths.N, recipe.widths.levels) == (256, 8, 1.0, 5e-4, 192, 3)
+        assert recipe.weights(0).gan == 0 and recipe.weights(recipe.steps // 2).gan == 5e-4
+        rates = [recipe.learning_rate * recipe.decay_at(step) for step in (0, 159_999, 160_000, 495_999, 500_000)]
+        assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5]
 
 
 def test_learning_rate_and_levels():
     recipe = PRESETS["mini"]
-    rates = [recipe.learning_rate_at(step) for step in range(0, recipe.steps, 100)]
-    assert rates == sorted(rates, reverse=True) and rates[0] == recipe.learning_rate
+    rates = [recipe.decay_at(step) for step in range(0, recipe.steps, 100)]
+    assert rates == sorted(rates, reverse=True) and rates[0] == 1
     counts = torch.bincount(torch.tensor([recipe.level(step) for step in range(3000)]))
     assert counts.min() > 900 and len(counts) == 3
