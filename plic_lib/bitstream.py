@@ -3,7 +3,7 @@
     bytes  field
     0-3    "PLIC"
     4      version, 1
-    5      flags, 0 (reserved for a level map)
+    5      flags: 1 where a level map follows the header, else 0
     6-9    first four bytes of the model's hash
     10-11  width in pixels
     12-13  height in pixels
@@ -11,7 +11,9 @@
     16-17  check of the decoded latents (low half of their CRC-32)
     18-21  length of the stream
     22-25  CRC-32 of everything else in the file
-    26-    the rANS stream
+    26-27  with a level map only: its length
+    28-    with a level map only: the map (see ``plic_lib.level_map``)
+    26-    the rANS stream, after the map
 
 Numbers are unsigned and little-endian.
 """
@@ -20,11 +22,18 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-MAGIC, VERSION = b"PLIC", 1
+import numpy as np
+
+from plic_lib.images import MAX_PIXELS
+from plic_lib.level_map import STEPS, LevelMap, LevelMapError
+
+MAGIC, VERSION, HAS_MAP = b"PLIC", 1, 1
+CELL = 16  #: pixels of a latent cell's side
 LEVEL_STEPS = 1024
 MAX_SIDE = 65535
 _FIELDS = struct.Struct("<4sBB4sHHHHI")
 _CRC = struct.Struct("<I")
+_MAP_LENGTH = struct.Struct("<H")
 HEADER_BYTES = _FIELDS.size + _CRC.size
 
 
@@ -42,40 +51,67 @@ class File:
     level: int  #: in steps of 1/1024
     latents_check: int
     stream: bytes
+    level_map: LevelMap | None = None
 
     def pack(self) -> bytes:
-        """As bytes."""
-        fields = _FIELDS.pack(MAGIC, VERSION, 0, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream))
-        return fields + _CRC.pack(zlib.crc32(fields + self.stream)) + self.stream
+        """As bytes. Raises ValueError for a level map that is too long for a file."""
+        flags, level_map = 0, b""
+        if self.level_map is not None:
+            packed = self.level_map.pack()
+            if len(packed) > 65535:
+                raise ValueError(f"the level map takes {len(packed)} bytes, a file holds at most 65535: make it simpler")
+            flags, level_map = HAS_MAP, _MAP_LENGTH.pack(len(packed)) + packed
+        fields = _FIELDS.pack(MAGIC, VERSION, flags, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream))
+        return fields + _CRC.pack(zlib.crc32(fields + level_map + self.stream)) + level_map + self.stream
+
+    @property
+    def levels(self) -> np.ndarray:
+        """(h, w) level of each cell of 16 x 16 pixels; (1, 1) without a level map."""
+        base = np.full((1, 1), self.level / LEVEL_STEPS)
+        return base if self.level_map is None else base + self.level_map.offsets() / STEPS
 
     @classmethod
-    def unpack(cls, data: bytes) -> "File":
-        """From bytes. Raises BitstreamError for anything that ``pack`` did not make."""
+    def unpack(cls, data: bytes, max_pixels: int = MAX_PIXELS) -> "File":
+        """From bytes. Raises BitstreamError for anything that ``pack`` did not make, or larger than ``max_pixels``."""
         if data[:4] != MAGIC:
             raise BitstreamError("this is not a .plic file: it does not begin with 'PLIC'")
         if len(data) < HEADER_BYTES:
             raise BitstreamError(f"the file is cut off: {len(data)} bytes, a header alone has {HEADER_BYTES}")
         _, version, flags, model, width, height, level, check, length = _FIELDS.unpack_from(data)
-        if version != VERSION or flags:
-            raise BitstreamError(f"the file has format {version}.{flags}, this plic reads {VERSION}.0; a newer plic may read it")
-        if len(data) != HEADER_BYTES + length:
-            state = "cut off" if len(data) < HEADER_BYTES + length else "too long"
-            raise BitstreamError(f"the file is {state}: {len(data)} bytes instead of {HEADER_BYTES + length}")
-        stream = data[HEADER_BYTES:]
-        if zlib.crc32(data[: _FIELDS.size] + stream) != _CRC.unpack_from(data, _FIELDS.size)[0]:
+        if version != VERSION or flags & ~HAS_MAP:
+            raise BitstreamError(
+                f"the file has format {version}.{flags}, this plic reads {VERSION}.0 and {VERSION}.1; a newer one may read it"
+            )
+        start = HEADER_BYTES
+        if flags & HAS_MAP:
+            start += _MAP_LENGTH.size
+            if len(data) >= start:
+                start += _MAP_LENGTH.unpack_from(data, HEADER_BYTES)[0]
+        if len(data) != start + length:
+            state = "cut off" if len(data) < start + length else "too long"
+            raise BitstreamError(f"the file is {state}: {len(data)} bytes instead of {start + length}")
+        if zlib.crc32(data[: _FIELDS.size] + data[HEADER_BYTES:]) != _CRC.unpack_from(data, _FIELDS.size)[0]:
             raise BitstreamError("the file is damaged: its checksum is wrong")
         if not width or not height:
             raise BitstreamError(f"the file is damaged: a picture of {width} x {height} pixels")
-        return cls(model, width, height, level, check, stream)
+        if width * height > max_pixels:
+            raise BitstreamError(f"a picture of {width} x {height} pixels exceeds the limit of {max_pixels}")
+        level_map = None
+        if flags & HAS_MAP:
+            try:
+                level_map = LevelMap.unpack(data[HEADER_BYTES + _MAP_LENGTH.size : start], -(-height // CELL), -(-width // CELL))
+            except LevelMapError as error:
+                raise BitstreamError(f"the file is damaged: of its level map, {error}") from error
+        return cls(model, width, height, level, check, data[start:], level_map)
 
 
 def describe(data: bytes) -> list[tuple[str, str, str]]:
     """The fields of a file as (bytes, hexadecimal, meaning), for people. Raises BitstreamError as ``unpack``."""
-    file = File.unpack(data)
+    file = File.unpack(data, MAX_SIDE**2)
     meanings = [
         (4, "magic: this is a .plic file"),
         (1, f"version {VERSION}"),
-        (1, "flags: none set"),
+        (1, "flags: none set" if file.level_map is None else "flags: a level map follows the header"),
         (4, "model: the first bytes of its hash"),
         (2, f"width {file.width}"),
         (2, f"height {file.height}"),
@@ -84,9 +120,16 @@ def describe(data: bytes) -> list[tuple[str, str, str]]:
         (4, f"length of the stream: {len(file.stream)} bytes"),
         (4, "CRC-32 of everything else"),
     ]
+    if file.level_map is not None:
+        size = _MAP_LENGTH.unpack_from(data, HEADER_BYTES)[0]
+        meanings += [(2, f"length of the level map: {size} bytes"), (size, "the level map")]
     rows, start = [], 0
     for size, meaning in meanings:
-        rows.append((f"{start}-{start + size - 1}" if size > 1 else f"{start}", data[start : start + size].hex(" "), meaning))
+        rows.append((f"{start}-{start + size - 1}" if size > 1 else f"{start}", _hex(data[start : start + size]), meaning))
         start += size
-    rows.append((f"{start}-{len(data) - 1}", data[start : start + 6].hex(" ") + " …", "the rANS stream: z, then y front by front"))
+    rows.append((f"{start}-{len(data) - 1}", _hex(data[start:]), "the rANS stream: z, then y front by front"))
     return rows
+
+
+def _hex(data: bytes) -> str:
+    return data[:6].hex(" ") + (" …" if len(data) > 6 else "")

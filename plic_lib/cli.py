@@ -11,6 +11,7 @@ import torch
 
 from plic_lib import bitstream, checkpoint, codec, images, memory, metrics
 from plic_lib.bitstream import LEVEL_STEPS, BitstreamError, File
+from plic_lib.level_map import STEPS
 
 
 class UsageError(ValueError):
@@ -58,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     rate = sub.add_mutually_exclusive_group()
     rate.add_argument("--rate", type=float, metavar="R", help="level, 0 (fewest bits) to 2, fractions allowed (default: 1)")
     rate.add_argument("--bpp", type=float, metavar="B", help="find the level that gives B bits per pixel")
+    rate.add_argument("--background-rate", type=float, metavar="R", help="with a region: the level of the rest; the same as --rate")
+    region = sub.add_mutually_exclusive_group()
+    region.add_argument("--roi", action="append", metavar="X0,Y0,X1,Y1", help="a region in pixels that gets its own rate; may be repeated")
+    region.add_argument("--roi-mask", metavar="MASK.png", help="the region as a picture of the same size, light where it is")
+    region.add_argument("--roi-faces", action="store_true", help="the faces that scikit-image's detector finds")
+    sub.add_argument(
+        "--roi-rate", type=float, metavar="R", help="level of the region (default: the highest); with --bpp the rest pays for it"
+    )
     with_model(sub)
 
     sub = command("decode", _decode, "decompress a .plic file to a picture")
@@ -150,19 +159,55 @@ def write_whole(path: str | Path, data: bytes) -> None:
 def _encode(options) -> None:
     model = _load(options)
     image = images.read(options.input)
+    level_map = _region(options, model, image)
     if options.bpp is not None:
-        data, level = codec.encode_to_bpp(model, image, options.bpp)
+        data, level = codec.encode_to_bpp(model, image, options.bpp, level_map=level_map)
     else:
-        level = 1.0 if options.rate is None else options.rate
-        data = codec.encode(model, image, level)
+        level = next((r for r in (options.rate, options.background_rate) if r is not None), 1.0)
+        data = codec.encode(model, image, level, level_map(level))
     write_whole(options.output, data)
     _, height, width = image.shape
     reached = metrics.bpp(len(data), height, width)
     print(f"{options.output}: {len(data)} bytes, {reached:.4f} bpp, level {level:.3f}")
+    if (used := File.unpack(data).level_map) is not None:
+        print(
+            f"region: {(used.labels != 0).mean():.1%} of the cells, level {File.unpack(data).levels.max():.3f}, map of {len(used.pack())} bytes"
+        )
     if changes := images.notes(options.input):
         print(f"of {options.input}: {', '.join(changes)}")
     if options.bpp is not None and abs(reached / options.bpp - 1) > 0.02:
         print(f"the target of {options.bpp:g} bpp was not met within 2 %: this is the nearest file that {model.name} makes of this picture")
+
+
+def _region(options, model, image):
+    """The level map that goes with a base level, from the options: a function, constant None without a region."""
+    from plic_lib import roi
+
+    if options.roi:
+        mask = torch.zeros(image.shape[1:], dtype=torch.bool)
+        for text in options.roi:
+            try:
+                left, top, right, bottom = (int(number) for number in text.split(","))
+            except ValueError as error:
+                raise UsageError(
+                    f"--roi takes four whole numbers like 10,20,200,180 (left, top, right, bottom) and not {text!r}"
+                ) from error
+            mask |= roi.box(image, left, top, right, bottom)
+    elif options.roi_mask:
+        mask = roi.from_file(image, options.roi_mask)
+    elif options.roi_faces:
+        mask = roi.faces(image)
+        if not mask.any():
+            print(f"{options.input}: no face found, so there is no region")
+    else:
+        for name in ("roi_rate", "background_rate"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')} belongs to a region: give --roi, --roi-mask or --roi-faces too")
+        return lambda level: None
+    level = model.levels - 1 if options.roi_rate is None else options.roi_rate
+    if not 0 <= level <= model.levels - 1:
+        raise UsageError(f"--roi-rate lies between 0 (fewest bits) and {model.levels - 1}, not at {level:g}")
+    return lambda base: roi.level_map(mask, level, base)
 
 
 def _read_file(path: str) -> bytes:
@@ -202,7 +247,7 @@ def _picture_bytes(picture, path: str) -> bytes:
 def _info(options) -> None:
     data = _read_file(options.input)
     try:
-        file = File.unpack(data)
+        file = File.unpack(data, bitstream.MAX_SIDE**2)
     except BitstreamError as error:
         raise BitstreamError(f"{options.input}: {error}") from error
     known = checkpoint.with_hash(file.model)
@@ -216,7 +261,11 @@ def _info(options) -> None:
         "width": file.width,
         "height": file.height,
         "level": file.level / LEVEL_STEPS,
+        "level_offsets": None
+        if file.level_map is None
+        else [float(o) / STEPS for o in (file.level_map.labels.min(), file.level_map.labels.max())],
         "header_bytes": bitstream.HEADER_BYTES,
+        "level_map_bytes": len(data) - bitstream.HEADER_BYTES - len(file.stream),
         "stream_bytes": len(file.stream),
         "latents_check": f"{file.latents_check:04x}",
     }
@@ -224,7 +273,7 @@ def _info(options) -> None:
         print(json.dumps(facts, indent=1))
     else:
         for name, value in facts.items():
-            print(f"{name.replace('_', ' '):<14} {'not among the shipped models' if value is None else value}")
+            print(f"{name.replace('_', ' '):<14} {'-' if value is None else value}")
 
 
 def _eval(options) -> None:

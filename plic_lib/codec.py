@@ -5,16 +5,19 @@ decode:  file -> rANS -> symbols -> y_hat -> inverse gain -> synthesise -> image
 """
 
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from plic_lib import asymmetric, bitstream, coding, images
-from plic_lib.bitstream import LEVEL_STEPS, MAX_SIDE, BitstreamError
+from plic_lib.bitstream import CELL, LEVEL_STEPS, MAX_SIDE, BitstreamError
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.level_map import STEPS, LevelMap
 from plic_lib.quantise import GRID
-from plic_lib.strips import CELL, in_strips
+from plic_lib.strips import in_strips
 
 
 class Analysis(NamedTuple):
@@ -25,17 +28,18 @@ class Analysis(NamedTuple):
     width: int
 
 
-def encode(model: TrainedModel, image: Tensor, level: float) -> bytes:
+def encode(model: TrainedModel, image: Tensor, level: float, level_map: LevelMap | None = None) -> bytes:
     """Compress a picture to the bytes of a .plic file.
 
     Args:
         image: (3, H, W) RGB in [0, 1].
         level: 0 (fewest bits) … ``model.levels - 1``, continuous; rounded to 1/1024.
+        level_map: offsets on that level for each cell of 16 x 16 pixels (see ``plic_lib.roi``).
 
     Raises:
-        ValueError: a level out of range or a picture of unsuitable shape.
+        ValueError: a level out of range, a picture or a map of unsuitable shape.
     """
-    return encode_latents(model, analyse(model, image), level)
+    return encode_latents(model, analyse(model, image), level, level_map)
 
 
 @torch.no_grad()
@@ -62,10 +66,12 @@ def analyse(model: TrainedModel, image: Tensor) -> Analysis:
 
 
 @torch.no_grad()
-def encode_latents(model: TrainedModel, analysis: Analysis, level: float) -> bytes:
-    """Gain, hyperprior and entropy coding at a level."""
+def encode_latents(model: TrainedModel, analysis: Analysis, level: float, level_map: LevelMap | None = None) -> bytes:
+    """Gain, hyperprior and entropy coding at a level. A map that is zero everywhere costs nothing."""
+    if level_map is not None and not level_map.labels.any():
+        level_map = None
     steps = _level_steps(model, level)
-    y_bar = analysis.y * model.networks.gain_units.gain(_level_map(model, steps))
+    y_bar = analysis.y * model.networks.gain_units.gain(_levels(model, analysis, steps, level_map))
     z = model.networks.hyper_encoder(y_bar)
     stream, y = coding.encode(model.integers, model.frozen.tables, y_bar[0], z[0])
     return bitstream.File(
@@ -75,19 +81,20 @@ def encode_latents(model: TrainedModel, analysis: Analysis, level: float) -> byt
         level=steps,
         latents_check=_check(y),
         stream=stream,
+        level_map=level_map,
     ).pack()
 
 
 @torch.no_grad()
 def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MAX_PIXELS) -> tuple[bitstream.File, Tensor]:
     """The file's fields, and y_hat (1, M, h, w) exactly as the encoder had it. Raises as ``decode``."""
-    file = bitstream.File.unpack(data)
+    file = bitstream.File.unpack(data, max_pixels)
     if file.model != bytes.fromhex(model.hash)[:4]:
         raise BitstreamError(f"the file was made by the model {file.model.hex()}; this one, {model.name}, is {model.hash[:8]}")
-    if file.width * file.height > max_pixels:
-        raise BitstreamError(f"a picture of {file.width} x {file.height} pixels exceeds the limit of {max_pixels}")
-    if file.level > (model.levels - 1) * LEVEL_STEPS:
-        raise BitstreamError(f"the file is damaged: level {file.level / LEVEL_STEPS:.3f} is more than {model.levels - 1}")
+    if file.level > (model.levels - 1) * LEVEL_STEPS or not _within(model, file.levels):
+        raise BitstreamError(
+            f"the file is damaged: levels {file.levels.min():.3f} … {file.levels.max():.3f} instead of 0 … {model.levels - 1}"
+        )
     height, width = 4 * -(-file.height // 64), 4 * -(-file.width // 64)
     y = coding.decode(model.integers, model.frozen.tables, file.stream, height, width)
     if _check(y) != file.latents_check:
@@ -98,17 +105,25 @@ def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MA
 @torch.no_grad()
 def synthesise(model: TrainedModel, y_hat: Tensor, file: bitstream.File) -> Tensor:
     """Inverse gain and generator: y_hat -> the picture."""
-    y = y_hat * model.networks.gain_units.inverse_gain(_level_map(model, file.level))
+    y = y_hat * model.networks.gain_units.inverse_gain(_level_tensor(model, file.levels, y_hat.shape[2:]))
     x_hat = in_strips(model.networks.generator, y, 1, CELL)
     return images.crop(x_hat[0].clamp(0, 1), file.height, file.width).cpu()
 
 
-def encode_to_bpp(model: TrainedModel, image: Tensor | Analysis, bpp: float, tolerance: float = 0.01) -> tuple[bytes, float]:
+def encode_to_bpp(
+    model: TrainedModel,
+    image: Tensor | Analysis,
+    bpp: float,
+    tolerance: float = 0.01,
+    level_map: Callable[[float], LevelMap | None] = lambda level: None,
+) -> tuple[bytes, float]:
     """The file whose size comes closest to ``bpp`` bits per pixel, by bisection on real files.
 
     Args:
         image: a picture, or its ``analyse``.
         tolerance: stop within this relative distance of the target.
+        level_map: the map that goes with a base level. One that keeps a region at its
+            level while the base moves makes the rest of the picture pay for the region.
 
     Returns:
         The file and its level. Where the model's range does not reach the target, the
@@ -117,12 +132,12 @@ def encode_to_bpp(model: TrainedModel, image: Tensor | Analysis, bpp: float, tol
     analysis = image if isinstance(image, Analysis) else analyse(model, image)
     target = bpp * analysis.height * analysis.width / 8
     low, high = 0.0, float(model.levels - 1)
-    best, best_level = encode_latents(model, analysis, low), low
+    best, best_level = encode_latents(model, analysis, low, level_map(low)), low
     if len(best) >= target:
         return best, best_level
     level = high
     while high - low > 1 / LEVEL_STEPS and abs(len(best) / target - 1) > tolerance:
-        data = encode_latents(model, analysis, level)
+        data = encode_latents(model, analysis, level, level_map(level))
         if abs(len(data) - target) < abs(len(best) - target):
             best, best_level = data, level
         if level == high and len(data) <= target:
@@ -133,14 +148,14 @@ def encode_to_bpp(model: TrainedModel, image: Tensor | Analysis, bpp: float, tol
 
 
 @torch.no_grad()
-def latent_bits(model: TrainedModel, analysis: Analysis, level: float) -> tuple[Tensor, Tensor]:
+def latent_bits(model: TrainedModel, analysis: Analysis, level: float, level_map: LevelMap | None = None) -> tuple[Tensor, Tensor]:
     """What each latent should cost, says the float model decoding one after the other.
 
     Returns:
         Bits of y_hat (M, h, w) and of z_hat (N, h/4, w/4).
     """
     networks = model.networks
-    y_bar = analysis.y * networks.gain_units.gain(_level_map(model, _level_steps(model, level)))
+    y_bar = analysis.y * networks.gain_units.gain(_levels(model, analysis, _level_steps(model, level), level_map))
     medians = networks.prior.medians
     z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
     features = networks.hyper_decoder(z_hat)
@@ -160,8 +175,34 @@ def _level_steps(model: TrainedModel, level: float) -> int:
     return round(level * LEVEL_STEPS)
 
 
-def _level_map(model: TrainedModel, steps: int) -> Tensor:
-    return torch.full((1, 1), steps / LEVEL_STEPS, device=model.device)
+def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: LevelMap | None) -> Tensor:
+    """Level of each latent cell, checked against the picture and the model."""
+    levels = np.full((1, 1), steps / LEVEL_STEPS)
+    if level_map is not None:
+        cells = -(-analysis.height // CELL), -(-analysis.width // CELL)
+        if level_map.labels.shape != cells:
+            raise ValueError(
+                f"a level map for this picture has {cells[0]} x {cells[1]} cells (height x width), not "
+                f"{level_map.labels.shape[0]} x {level_map.labels.shape[1]}"
+            )
+        levels = levels + level_map.offsets() / STEPS
+        if not _within(model, levels):
+            raise ValueError(
+                f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; they have to lie between 0 and {model.levels - 1}"
+            )
+    return _level_tensor(model, levels, analysis.y.shape[2:])
+
+
+def _within(model: TrainedModel, levels: np.ndarray) -> bool:
+    """Whether a map's levels exist. They may pass an end of the range by one step, and stand for the end then."""
+    return -1 / STEPS <= levels.min() and levels.max() <= model.levels - 1 + 1 / STEPS
+
+
+def _level_tensor(model: TrainedModel, levels: np.ndarray, grid: tuple[int, int]) -> Tensor:
+    """For the gain units; the cells that only pad the picture repeat the nearest one."""
+    if levels.size > 1:
+        levels = np.pad(levels, [(0, size - known) for size, known in zip(grid, levels.shape)], mode="edge")
+    return torch.from_numpy(levels.clip(0, model.levels - 1)).float().to(model.device)
 
 
 def _check(y: Tensor) -> int:

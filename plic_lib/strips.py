@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-CELL = 16  #: pixels of a latent cell's side
+from plic_lib.bitstream import CELL
+
 HALO = 8  #: cells
 #: pixels of a strip, halo apart
 STRIP_PIXELS = 2**22

@@ -101,7 +101,7 @@ def test_each_refusal_says_why(tiny, data):
         bytes(newer): "newer",
         foreign: "made by the model",
         huge: "exceeds the limit",
-        level: "level 2.001",
+        level: "levels 2.001",
         empty: "0 x 64",
         data[:-1]: "cut off",
         data + b"x": "too long",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import cli, codec, images, metrics
+from plic_lib import cli, codec, images, metrics, roi
 
 
 def plic(*arguments) -> int:
@@ -32,6 +32,29 @@ def test_encode_info_decode(mini, picture, tmp_path, capsys, photo):
     assert plic("info", file) == 0 and "mini" in capsys.readouterr().out
 
 
+def test_regions(mini, picture, tmp_path, capsys, photo):
+    file, plain = tmp_path / "a.plic", tmp_path / "plain.plic"
+    assert plic("encode", picture, file, "--roi", "8,8,40,40", "--roi-rate", 2, "--background-rate", 0.5) == 0
+    assert "region: " in capsys.readouterr().out
+    chosen = roi.level_map(roi.box(photo, 8, 8, 40, 40), 2.0, 0.5)
+    assert file.read_bytes() == codec.encode(mini, photo, 0.5, chosen)
+    assert plic("decode", file, tmp_path / "out.png") == 0
+    capsys.readouterr()
+    assert plic("info", file, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["level_offsets"] == [0, 1.5] and facts["level_map_bytes"] > 2
+    images.to_image(roi.box(photo, 8, 8, 40, 40).float().expand(3, -1, -1)).save(tmp_path / "mask.png")
+    mask = ("--roi-mask", tmp_path / "mask.png", "--roi-rate", 2, "--rate", 0.5)
+    assert plic("encode", picture, tmp_path / "b.plic", *mask) == 0 and (tmp_path / "b.plic").read_bytes() == file.read_bytes()
+    # a region at the rate of the rest is no region
+    assert plic("encode", picture, file, "--roi", "8,8,40,40", "--roi-rate", 1, "--rate", 1) == 0
+    assert plic("encode", picture, plain, "--rate", 1) == 0
+    assert file.read_bytes() == plain.read_bytes()
+    capsys.readouterr()
+    assert plic("encode", picture, file, "--roi-faces") == 0
+    assert "no face found" in capsys.readouterr().out
+
+
 def test_a_target_out_of_reach_is_said(mini, picture, tmp_path, capsys):
     assert plic("encode", picture, tmp_path / "a.plic", "--bpp", 20) == 0
     out = capsys.readouterr().out
@@ -50,6 +73,11 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_pat
         (("encode", tmp_path / "none.png", out), "no such file"),
         (("encode", picture, out, "--rate", 2.5), "between 0"),
         (("encode", picture, out, "--model", "nobody"), "nobody"),
+        (("encode", picture, out, "--roi", "1,2,3"), "four whole numbers"),
+        (("encode", picture, out, "--roi", "0,0,9,9999"), "does not lie in a picture"),
+        (("encode", picture, out, "--roi-mask", text), "text.png"),
+        (("encode", picture, out, "--roi-rate", 1), "belongs to a region"),
+        (("encode", picture, out, "--roi", "0,0,9,9", "--roi-rate", 3), "--roi-rate lies between"),
         (("encode", picture, out, "--device", "abacus"), "abacus"),
         (("encode", picture, tmp_path / "no" / "out.plic"), "does not exist"),
         (("encode", picture, tmp_path), "is a folder"),
