@@ -1,4 +1,4 @@
-"""The command ``plic``: encode, decode, info, eval, bench, train, ablate, freeze, doctor."""
+"""The command ``plic``: encode, decode, info, eval, eval-roi, bench, train, ablate, freeze, doctor."""
 
 import argparse
 import json
@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     rate = sub.add_mutually_exclusive_group()
     rate.add_argument("--rates", default="0,1,2", help="levels, separated by commas (default: %(default)s)")
     rate.add_argument("--bpp", type=float, metavar="B", help="the one level that gives B bits per pixel over the whole folder")
+    sub.add_argument("--json", metavar="OUT", help="write the figures of each picture and the totals here")
+    with_model(sub)
+
+    sub = command("eval-roi", _eval_roi, "what another level in the middle of each picture costs and gains (paper, Figure 4)")
+    sub.add_argument("folder", metavar="DIR")
+    sub.add_argument("--roi-rate", type=float, default=1.5, metavar="R", help="level of the central third (default: %(default)s)")
+    sub.add_argument("--background-rate", type=float, default=0.5, metavar="R", help="level of the rest (default: %(default)s)")
     sub.add_argument("--json", metavar="OUT", help="write the figures of each picture and the totals here")
     with_model(sub)
 
@@ -305,6 +312,38 @@ def _eval(options) -> None:
     if options.json:
         command = "plic " + " ".join(sys.argv[1:])
         evaluation.write_json(options.json, {"command": command, **evaluation.provenance(model), "totals": totals, "pictures": rows})
+
+
+def _eval_roi(options) -> None:
+    from tqdm.auto import tqdm
+
+    from plic_lib import datasets, evaluation
+
+    model = _load(options)
+    region, background = options.roi_rate, options.background_rate
+    rows = [evaluation.evaluate_region(model, path, region, background) for path in tqdm(datasets.find(options.folder), desc="pictures")]
+    total = evaluation.region_summary(rows)
+    names = {
+        "region": f"region {region:g}, rest {background:g}",
+        "uniform_background": f"{background:g} everywhere",
+        "uniform_region": f"{region:g} everywhere",
+        "uniform_equal": "uniform, equal bytes",
+    }
+    print(f"{total['pictures']} pictures, {total['map_bytes']} bytes of maps in all")
+    print(f"{'':<24} {'bytes':>9} {'':>8} {'PSNR in':>8} {'out':>7} {'LPIPS in':>9} {'out':>7}")
+    show = lambda value, digits: "-" if value is None else f"{value:.{digits}f}"  # noqa: E731
+    for name, text in names.items():
+        t = total["files"][name]
+        print(
+            f"{text:<24} {t['bytes']:>9} {t['bytes'] / total['files']['region']['bytes'] - 1:>+8.1%} {t['psnr_inside']:>8.2f} "
+            f"{t['psnr_outside']:>7.2f} {show(t['lpips_inside'], 4):>9} {show(t['lpips_outside'], 4):>7}"
+        )
+    if options.json:
+        settings = {"region": region, "background": background, "rule": "central third in both directions"}
+        command = "plic " + " ".join(sys.argv[1:])
+        evaluation.write_json(
+            options.json, {"command": command, **evaluation.provenance(model), **settings, "totals": total, "pictures": rows}
+        )
 
 
 def _bench(options) -> None:

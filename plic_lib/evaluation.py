@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, images, metrics
+from plic_lib import bitstream, codec, datasets, images, metrics, roi
+from plic_lib.bitstream import CELL
 from plic_lib.checkpoint import TrainedModel
 
 COLUMNS = ("bytes", "bpp", "estimated_bpp", "psnr", "ms_ssim", "lpips")
@@ -49,6 +50,68 @@ def evaluate_folder(model: TrainedModel, folder: str | Path, levels: list[float]
     """``evaluate_picture`` for all pictures below a folder, at each level."""
     tasks = [(level, path) for level in levels for path in datasets.find(folder)]
     return [evaluate_picture(model, path, level) for level, path in tqdm(tasks, desc="pictures", delay=2)]
+
+
+def central_third(image: torch.Tensor) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the middle third of a picture in both directions, on the grid of 16 pixels."""
+    height, width = (side // CELL for side in image.shape[1:])
+    left, top, right, bottom = width // 3, height // 3, -(-2 * width // 3), -(-2 * height // 3)
+    return left * CELL, top * CELL, right * CELL, bottom * CELL
+
+
+def evaluate_region(model: TrainedModel, path: Path, region: float, background: float) -> dict:
+    """One picture whose central third has another level, beside three uniform files.
+
+    The uniform files are at the background's level (what did the region cost and gain?), at
+    the region's (what did lowering the rest save?), and at equal bytes.
+
+    Returns:
+        ``files``: for "region", "uniform_background", "uniform_region" and "uniform_equal" the
+        bytes, the level, PSNR and LPIPS inside and outside. LPIPS inside is of the cut-out;
+        outside, of the picture with the original pasted into the region, over the outside's share.
+    """
+    image = images.read(path)
+    height, width = image.shape[1:]
+    left, top, right, bottom = central_third(image)
+    mask = roi.box(image, left, top, right, bottom)
+    share = 1 - float(mask.float().mean())
+    analysis = codec.analyse(model, image)
+    data = codec.encode_latents(model, analysis, background, roi.level_map(mask, region, background))
+    equal, equal_level = codec.encode_to_bpp(model, analysis, metrics.bpp(len(data), height, width), tolerance=0.003)
+    files = {
+        "region": (data, background),
+        "uniform_background": (codec.encode_latents(model, analysis, background), background),
+        "uniform_region": (codec.encode_latents(model, analysis, region), region),
+        "uniform_equal": (equal, equal_level),
+    }
+    row = {"picture": path.name, "width": width, "height": height, "box": [left, top, right, bottom]}
+    row["map_bytes"] = len(data) - bitstream.HEADER_BYTES - len(bitstream.File.unpack(data).stream)
+    row["files"] = {}
+    for name, (data, level) in files.items():
+        decoded = images.to_tensor(images.to_image(codec.decode(model, data)))
+        cut = lambda x: x[:, top:bottom, left:right]  # noqa: E731
+        outside = metrics.lpips_or_none(image, torch.where(mask, image, decoded))
+        row["files"][name] = {
+            "bytes": len(data),
+            "level": level,
+            "psnr_inside": metrics.psnr(image[:, mask], decoded[:, mask]),
+            "psnr_outside": metrics.psnr(image[:, ~mask], decoded[:, ~mask]),
+            "lpips_inside": metrics.lpips_or_none(cut(image), cut(decoded)),
+            "lpips_outside": None if outside is None else outside / share,
+        }
+    return row
+
+
+def region_summary(rows: list[dict]) -> dict:
+    """Totals of bytes and means of the metrics over the pictures, for each of the four files."""
+    total = {}
+    for name in rows[0]["files"]:
+        files = [row["files"][name] for row in rows]
+        total[name] = {"bytes": sum(f["bytes"] for f in files)}
+        for metric in ("psnr_inside", "psnr_outside", "lpips_inside", "lpips_outside"):
+            values = [f[metric] for f in files if f[metric] is not None]
+            total[name][metric] = sum(values) / len(values) if values else None
+    return {"pictures": len(rows), "map_bytes": sum(row["map_bytes"] for row in rows), "files": total}
 
 
 def level_for_bpp(model: TrainedModel, folder: str | Path, bpp: float, tolerance: float = 0.005) -> float:
