@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab test notebooks bench clean
+.PHONY: setup lab app test test-browser notebooks bench clean
 
 setup:
 	@./setup.sh
@@ -11,6 +11,15 @@ test: setup
 	.venv/bin/ruff check plic_lib tests notebooks
 	.venv/bin/python -m pytest
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+# the widgets in a real JupyterLab; needs Chromium or Chrome and installs it where apt can
+test-browser: setup
+	tests/browser/run.sh
+
+# the two widgets as a page without code, for a lecture
+app: setup
+	.venv/bin/python -m pip install -q voila
+	.venv/bin/voila --theme=light notebooks/app/app.ipynb
 
 # execute all notebooks and save them with their outputs
 notebooks: setup

@@ -22,6 +22,8 @@ from plic_lib.tables import Tables
 Y_LIMIT = LATENT_LIMIT // GRID - 2
 #: z_hat likewise; also keeps the coder's escape codes short.
 Z_LIMIT = Y_LIMIT
+#: Fronts of a picture whose coding takes seconds and is worth a progress bar (about three megapixels).
+LONG = 400
 
 
 class _Rows:
@@ -122,7 +124,8 @@ def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, T
     features = networks.features(z)
     height, width = 4 * z.shape[1], 4 * z.shape[2]
     y = torch.zeros((height + 2) * (width + 4), networks.M, dtype=torch.float64, device=networks.device)
-    for front in tqdm(fronts(height, width), desc="latents", unit="front", delay=2, leave=False):
+    steps = fronts(height, width)
+    for front in tqdm(steps, desc="latents", unit="front", delay=2, leave=False, disable=len(steps) < LONG):
         cells, centres, neighbours = (index.to(networks.device) for index in front)
         means, left, right = networks.parameters(features[cells], y[neighbours].reshape(len(cells), -1))
         residuals = code(cells, means, left, right)
