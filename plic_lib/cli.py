@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="mini", metavar="NAME_OR_PATH", help="or 'untrained-paper' for the paper's width (default: %(default)s)"
     )
     sub.add_argument("--runs", type=int, default=5, help="interleaved runs (default: %(default)s)")
+    sub.add_argument(
+        "--training", metavar="PRESET", help="samples a second of a preset beside CompressAI's training loop, and nothing else"
+    )
+    sub.add_argument("--compile", action="store_true", help="with --training: compile our networks")
     sub.add_argument("--json", metavar="OUT", help="write all figures here")
 
     sub = command("train", _train, "train a model; started again, it goes on where it was")
@@ -349,6 +353,8 @@ def _eval_roi(options) -> None:
 def _bench(options) -> None:
     from plic_lib import bench, evaluation
 
+    if options.training:
+        return _bench_training(options)
     result = bench.run(options.model, options.runs)
     rival = result["compressai"]
     print(
@@ -363,6 +369,22 @@ def _bench(options) -> None:
         print(f"{row['side']:>6} {row['encode']:>12.3f} {row['decode']:>12.3f} {row['peak_megabytes']:>9.0f}")
     if options.json:
         evaluation.write_json(options.json, result)
+
+
+def _bench_training(options) -> None:
+    from plic_lib import bench, evaluation, training
+
+    if options.training not in training.PRESETS:
+        raise UsageError(f"no preset {options.training!r}; there are {', '.join(training.PRESETS)}")
+    result = bench.training(training.PRESETS[options.training], runs=options.runs, compiled=options.compile)
+    print(
+        f"{options.training} (N = {result['N']}, M = {result['M']}), batch {result['batch']} of {result['crop']} x {result['crop']}, "
+        f"{result['device']}, {result['threads']} threads, precision {result['precision']}"
+    )
+    for name, value in result["samples_per_second"].items():
+        print(f"{name:<26} {value:>8.2f} samples/s   {value / result['samples_per_second']['compressai']:.2f}x")
+    if options.json:
+        evaluation.write_json(options.json, {"preset": options.training, **result})
 
 
 def _train(options) -> None:

@@ -2,8 +2,9 @@
 
 import torch
 
-from plic_lib import bench
+from plic_lib import bench, metrics
 from plic_lib.model import Widths
+from plic_lib.training import Recipe
 
 
 def test_benchmark_at_a_small_size():
@@ -22,3 +23,12 @@ def test_pictures_of_any_size():
     assert bench.picture(100, 2000).shape == (3, 100, 2000) and not torch.equal(
         bench.picture(600, 600)[0, 0], bench.picture(600, 600)[0, 99]
     )
+
+
+def test_training_benchmark_at_a_small_size(monkeypatch):
+    if not metrics.weights_path("alex").is_file():
+        monkeypatch.setattr(metrics, "LPIPS", lambda: torch.nn.Identity())
+    recipe = Recipe(widths=Widths(N=16, M=24), batch=1, crop=64, gan=5e-4, discriminator=8, lpips=0.0)
+    result = bench.training(recipe, steps=1, runs=1)
+    assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "compressai"}
+    assert min(result["samples_per_second"].values()) > 0
