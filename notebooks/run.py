@@ -1,20 +1,33 @@
 """Execute notebooks in place and save them with their outputs: ``python notebooks/run.py [NOTEBOOK ...]``.
 
 Widget state and timing metadata are stripped, so that a second run changes only what
-really changed. Without arguments all notebooks and solutions are run.
+really changed. Without arguments all notebooks and solutions are run. The seconds of each
+go to ``data/results/notebook_seconds.json``.
 """
 
+import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+SECONDS = HERE.parent / "data" / "results" / "notebook_seconds.json"
+
+
+def record(path: Path, seconds: float) -> None:
+    """Note how long a notebook took, and on how many cores."""
+    known = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+    known[str(path.resolve().relative_to(HERE))] = {"seconds": round(seconds, 1), "cores": os.cpu_count()}
+    SECONDS.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
 
 def run(path: Path) -> None:
     """Execute one notebook from top to bottom and write it back."""
+    start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
     notebook.metadata.pop("widgets", None)
@@ -25,6 +38,7 @@ def run(path: Path) -> None:
         if "outputs" in cell:  # a progress bar draws only where it is watched
             cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
     nbformat.write(notebook, path)
+    record(path, time.monotonic() - start)
 
 
 if __name__ == "__main__":

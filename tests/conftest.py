@@ -14,7 +14,6 @@ from plic_lib.checkpoint import TrainedModel  # noqa: E402
 from plic_lib.integer import freeze  # noqa: E402
 from plic_lib.model import Plic, Widths  # noqa: E402
 
-
 # a real browser is more than a newcomer needs: `make test-browser`
 collect_ignore = [] if os.environ.get("PLIC_BROWSER") == "1" else ["browser"]
 

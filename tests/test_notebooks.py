@@ -1,17 +1,22 @@
 """What every notebook keeps to; its cells themselves are run by nbval."""
 
+import io
+import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+from PIL import Image
 
-from plic_lib import bitstream, figures, widgets
+from plic_lib import bitstream, figures, images, roi, widgets
 from plic_lib import codec as codec_module
 
 from .conftest import tiny_model
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+RESULTS = FOLDER.parent / "data" / "results"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 HEADER = ("**Goal.**", "**You will be able to**", "**Needs**", "**Time**", "**Paper**")
 
@@ -69,6 +74,19 @@ def test_no_path_of_one_machine_and_no_network(path):
     assert not re.search(r"/(?:home|Users|root|tmp)/|https?://(?!creativecommons)", text)
 
 
+def test_they_run_in_the_time_that_a_course_has():
+    """Of the last ``make notebooks``: a minute each, eight for all, four for the solutions."""
+    seconds = {name: value["seconds"] for name, value in json.loads((RESULTS / "notebook_seconds.json").read_text()).items()}
+    assert {path.name for path in NOTEBOOKS} == {name for name in seconds if "/" not in name}
+    solutions = sum(value for name, value in seconds.items() if "/" in name)
+    assert max(seconds.values()) <= 60 and sum(seconds.values()) - solutions <= 480 and solutions <= 240
+
+
+def test_readme_lists_every_notebook_that_there_is():
+    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/", (FOLDER.parent / "README.md").read_text(), re.M)
+    assert listed == [path.stem for path in NOTEBOOKS]
+
+
 def test_the_tour_was_run_with_the_shipped_model(mini):
     text = (FOLDER / "00_tour.ipynb").read_text()
     assert f"hash {mini.hash[:8]}" in text
@@ -100,6 +118,52 @@ def test_the_slider_re_encodes(photo):
     assert explorer.shown.level == 0.5 and explorer.picture.value != before[0] and explorer.caption.value != before[1]
     explorer.slider.value = 9  # clamped by the slider
     assert explorer.shown.level == 2.0 and (explorer.picture.value, explorer.caption.value) == before
+
+
+@pytest.fixture
+def painter(photo):
+    return widgets.roi_painter(tiny_model(), photo, region=2.0, background=0.5)
+
+
+def test_the_painter_shows_what_the_bytes_decode_to(painter, photo):
+    tiny = painter.model
+    assert painter.shown.data == codec_module.encode(tiny, photo, 0.5)
+    painter.set_box(20, 10, 60, 50)
+    chosen = roi.level_map(roi.box(photo, 20, 10, 60, 50), 2.0, 0.5)
+    assert painter.shown.data == codec_module.encode(tiny, photo, 0.5, chosen)
+    picture = images.to_tensor(Image.open(io.BytesIO(painter.canvas.picture)))
+    assert torch.equal(picture, painter.shown.picture)
+    assert (picture - codec_module.decode(tiny, painter.shown.data)).abs().max() <= 0.501 / 255
+    assert f"{len(painter.shown.data):,} bytes" in painter.caption.value and painter.canvas.answered == painter.canvas.stroke
+    assert painter.columns.value == (16, 64) and painter.rows.value == (0, 64)
+
+
+def test_all_controls_of_the_painter_share_one_state(painter):
+    before = painter.canvas.picture
+    painter.columns.value = (16, 48)
+    assert not painter.cells.any()  # a box without height
+    painter.rows.value = (32, 64)
+    assert painter.cells.sum() == 4 and painter.canvas.picture != before
+    painter.cells = ~painter.cells
+    assert painter.rows.value[0] == 0
+    painter.mode.value = "erase"
+    assert painter.canvas.mode == "erase"
+    for view in painter.VIEWS:
+        painter.view.value = view
+        assert Image.open(io.BytesIO(painter.canvas.picture)).size == (painter.canvas.width, painter.canvas.height)
+    painter.clear.click()
+    assert not painter.cells.any() and painter.shown.data == painter.shown.uniform_data
+
+
+def test_the_painter_says_errors_in_words(painter, monkeypatch):
+    def fails(*_):
+        raise ValueError("the reason")
+
+    monkeypatch.setattr(widgets, "render_region", fails)
+    painter.region.value = 1.0
+    assert "the reason" in painter.caption.value
+    with pytest.raises(roi.RegionError):
+        painter.set_box(0, 0, 9999, 9)
 
 
 def test_figures_draw(photo):

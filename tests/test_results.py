@@ -51,3 +51,13 @@ def test_texts_quote_the_figures(text):
     for total in KODAK["totals"]:
         row = f"| {total['level']:g} | {total['bpp']:.4f} | {total['estimated_bpp']:.4f} | {total['psnr']:.2f} | {total['ms_ssim']:.4f} | {total['lpips']:.4f} | {vvc_lpips(total['mean_bpp']):.4f} |"
         assert row in content, row
+
+
+def test_readme_quotes_the_figures_of_regions(mini):
+    recorded = json.loads((ROOT / "data/results/roi_kodak.json").read_text())
+    assert recorded["hash"] == mini.hash and recorded["totals"]["pictures"] == 24
+    content = (ROOT / "README.md").read_text()
+    for name, file in recorded["totals"]["files"].items():
+        assert file["bytes"] == sum(row["files"][name]["bytes"] for row in recorded["pictures"])
+        figures = f"| {file['bytes']:,} | {file['psnr_inside']:.2f} | {file['psnr_outside']:.2f} | {file['lpips_inside']:.4f} | {file['lpips_outside']:.4f} |"
+        assert figures in content, figures
