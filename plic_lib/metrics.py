@@ -125,3 +125,26 @@ def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
         return lpips(x, x_hat, net)
     except WeightsMissing:
         return None
+
+
+@torch.no_grad()
+def alexnet_patch_features(x: Tensor, size: int = 128) -> Tensor:
+    """AlexNet's last convolutional features, averaged over each whole patch of ``size`` pixels, (patches, 256).
+
+    For ``kid``. Raises WeightsMissing where the weights are not there.
+    """
+    patches = _batched(x).unfold(2, size, size).unfold(3, size, size).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, size, size)
+    parts = _lpips("alex").parts
+    return torch.cat([parts.net(parts.scaling_layer(2 * p - 1))[-1].mean(dim=(2, 3)) for p in patches.split(64)])
+
+
+def kid(features: Tensor, others: Tensor) -> float:
+    """Kernel distance of two sets of features (n, d) and (m, d): 0 on average for the same source, larger for others.
+
+    The unbiased squared maximum mean discrepancy with the kernel (a·b / d + 1)³ (Binkowski et al. 2018). With
+    ``alexnet_patch_features`` it is KID on AlexNet features: comparable among its own kind, not with published KID.
+    """
+    a, b = features.double(), others.double()
+    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3  # noqa: E731
+    within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))  # noqa: E731
+    return float(within(kernel(a, a)) + within(kernel(b, b)) - 2 * kernel(a, b).mean())

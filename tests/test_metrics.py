@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plic_lib import datasets, losses, metrics, rivals
+from plic_lib import datasets, images, losses, metrics, rivals
 
 
 def test_bpp_counts_every_byte():
@@ -69,3 +69,26 @@ def test_samples_are_photographs():
         assert x.shape[0] == 3 and min(x.shape[1:]) >= 300 and x.std() > 0.1
     with pytest.raises(ValueError, match="astronaut"):
         datasets.sample("nobody")
+
+
+def test_kid_is_the_double_sum():
+    a, b = torch.randn(5, 4), torch.randn(7, 4)
+    k = lambda p, q: float((p @ q / 4 + 1) ** 3)  # noqa: E731
+    expected = sum(k(p, q) for i, p in enumerate(a) for j, q in enumerate(a) if i != j) / 20
+    expected += sum(k(p, q) for i, p in enumerate(b) for j, q in enumerate(b) if i != j) / 42
+    expected -= 2 * sum(k(p, q) for p in a for q in b) / 35
+    assert metrics.kid(a, b) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kid_tells_sources_apart():
+    torch.manual_seed(0)
+    same = metrics.kid(torch.randn(300, 16), torch.randn(300, 16))
+    other = metrics.kid(torch.randn(300, 16), torch.randn(300, 16) * 1.3 + 0.2)
+    assert abs(same) < 0.1 * other
+
+
+def test_kid_on_alexnet_features_grows_with_the_damage(needs_lpips, photo):
+    blurred = images.to_tensor(images.to_image(photo).reduce(4).resize((192, 128)))
+    features = [metrics.alexnet_patch_features(x, 64) for x in (photo, (photo + 0.02).clamp(0, 1), blurred)]
+    assert features[0].shape == (6, 256)
+    assert metrics.kid(features[0], features[1]) < metrics.kid(features[0], features[2])
