@@ -40,6 +40,48 @@ def exercise(examine: Callable) -> Callable[..., Result]:
     return check
 
 
+from plic_lib.check.asymmetric import asymmetric_1, asymmetric_2, asymmetric_3, asymmetric_4  # noqa: E402
+from plic_lib.check.bottleneck import bottleneck_1, bottleneck_2, bottleneck_3, bottleneck_4, bottleneck_5  # noqa: E402
+from plic_lib.check.context import context_1, context_2, context_3, context_4, context_5  # noqa: E402
+from plic_lib.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
+from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
+from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
 from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
 
-__all__ = ["FAILED", "NOT_ATTEMPTED", "PASSED", "Result", "exercise", "rate_1", "rate_2", "rate_3", "rate_4"]
+__all__ = [
+    "FAILED",
+    "NOT_ATTEMPTED",
+    "PASSED",
+    "Result",
+    "bottleneck_1",
+    "bottleneck_2",
+    "bottleneck_3",
+    "bottleneck_4",
+    "bottleneck_5",
+    "exercise",
+    "asymmetric_1",
+    "asymmetric_2",
+    "asymmetric_3",
+    "asymmetric_4",
+    "context_1",
+    "context_2",
+    "context_3",
+    "context_4",
+    "context_5",
+    "gain_1",
+    "gain_2",
+    "gain_3",
+    "gain_4",
+    "gdn_1",
+    "gdn_2",
+    "gdn_3",
+    "gdn_4",
+    "hyper_1",
+    "hyper_2",
+    "hyper_3",
+    "hyper_4",
+    "rate_1",
+    "rate_2",
+    "rate_3",
+    "rate_4",
+]
