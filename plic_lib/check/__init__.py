@@ -46,6 +46,7 @@ from plic_lib.check.context import context_1, context_2, context_3, context_4, c
 from plic_lib.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
 from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
 from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
+from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
 from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
 
 __all__ = [
@@ -80,6 +81,11 @@ __all__ = [
     "hyper_2",
     "hyper_3",
     "hyper_4",
+    "loss_1",
+    "loss_2",
+    "loss_3",
+    "loss_4",
+    "loss_5",
     "rate_1",
     "rate_2",
     "rate_3",

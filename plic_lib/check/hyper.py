@@ -34,7 +34,9 @@ def hyper_1(gaussian_price):
     close = lambda a, b: torch.allclose(a, b.double(), rtol=1e-3, atol=1e-3)  # noqa: E731
     assert not close(value, torch.exp2(-expected)), "this is the probability; the price is -log2 of it"
     assert not close(value, expected * math.log(2)), "this is in nats; bits need a logarithm to the base 2"
-    assert not close(value, density) or close(density, expected), "this is the density at k; a symbol has the mass of the bin from k - 1/2 to k + 1/2"
+    assert not close(value, density) or close(density, expected), (
+        "this is the density at k; a symbol has the mass of the bin from k - 1/2 to k + 1/2"
+    )
     assert not close(value, _bits(k, math.sqrt(scale))), "scale is the standard deviation, not the variance"
     i = int((value - expected).abs().argmax())
     assert close(value, expected), f"k = {k[i]:.0f} under the scale {scale:.2f} costs {expected[i]:.3f} bits, not {value[i]:.3f}"
@@ -75,10 +77,16 @@ def hyper_3(extra_bits):
         near = lambda a, b: math.isclose(a, b, rel_tol=0.02, abs_tol=2e-3)  # noqa: E731
         assert not near(value, -expected), "the sign is wrong: extra is the price under assumed less the price under true"
         assert not near(value, expected * math.log(2)), "this is in nats; bits need a logarithm to the base 2"
-        assert near(density, expected) or not near(value, density), "this compares the densities; symbols are integers, so sum over their bins"
+        assert near(density, expected) or not near(value, density), (
+            "this compares the densities; symbols are integers, so sum over their bins"
+        )
         swapped = _extra(assumed, true)
-        assert near(swapped, expected) or not near(value, swapped), "the two scales are swapped: the symbols follow true, so weigh with its probabilities"
-        assert near(value, expected), f"symbols of scale {true:.2f} coded with {assumed:.2f} cost {expected:.4f} bits extra, not {value:.4f}"
+        assert near(swapped, expected) or not near(value, swapped), (
+            "the two scales are swapped: the symbols follow true, so weigh with its probabilities"
+        )
+        assert near(value, expected), (
+            f"symbols of scale {true:.2f} coded with {assumed:.2f} cost {expected:.4f} bits extra, not {value:.4f}"
+        )
 
 
 @exercise
