@@ -45,9 +45,8 @@ class LPIPS(nn.Module):
     """Learned perceptual distance (Zhang et al. 2018): 0 is equal, larger is worse.
 
     The networks and their calibration come from the ``lpips`` package. Its own forward
-    divides by the norm of a feature vector and has NaN gradients where that is zero
-    (flat pictures); here the tiny constant stands inside the root, so that value and
-    gradient are finite everywhere.
+    divides by the norm of a feature vector, whose gradient is NaN where that is zero; here
+    the tiny constant stands inside the root, so that value and gradient are finite everywhere.
     """
 
     def __init__(self, net: str = "alex"):

@@ -19,8 +19,10 @@ def bottleneck_1(message_bits):
     """``message_bits(message, frequencies)``: the sum of -log2 of each letter's probability."""
     frequencies = [random.randint(1, 60) for _ in range(random.randint(3, 8))]
     frequencies[0] += 5  # never all equal
-    message = random.choices(range(len(frequencies)), k=random.randint(10, 40))
-    bits = -sum(math.log2(frequencies[i] / sum(frequencies)) for i in message)
+    price = [-math.log2(f / sum(frequencies)) for f in frequencies]
+    rarest = price.index(max(price))  # more frequent in this message than on average
+    message = random.choices(range(len(frequencies)), k=random.randint(10, 40)) + [rarest] * 40
+    bits = sum(price[i] for i in message)
     close = lambda value, other: math.isclose(float(value), other, rel_tol=1e-4)  # noqa: E731
     value = message_bits(list(message), list(frequencies))
     assert not close(value, bits * math.log(2)), "this is in nats; bits need a logarithm to the base 2"

@@ -46,7 +46,7 @@ def hyper_1(gaussian_price):
 def hyper_2(best_scale):
     """``best_scale(values)``: the scale of the zero-mean Gaussian with the fewest bits."""
     spread = random.uniform(5, 9)
-    values = spread * torch.randn(400) + random.choice([-1, 1]) * random.uniform(0.8, 1.2) * spread
+    values = spread * torch.randn(400) + random.choice([-1, 1]) * random.uniform(1.4, 1.8) * spread
     value = float(best_scale(values))
     rms = float(values.square().mean().sqrt())
     near = lambda a, b: math.isclose(a, b, rel_tol=0.02)  # noqa: E731
@@ -67,24 +67,23 @@ def hyper_3(extra_bits):
     """``extra_bits(true, assumed)``: expected extra bits a symbol."""
     same = random.uniform(0.5, 3)
     assert abs(float(extra_bits(same, same))) < 1e-3, "the right scale costs nothing extra"
-    for _ in range(3):
-        true = random.uniform(0.35, 0.7)
-        assumed = true * random.choice([random.uniform(0.6, 0.75), random.uniform(1.5, 2.2)])
-        expected, value = _extra(true, assumed), float(extra_bits(true, assumed))
-        assert math.isfinite(value), f"the result is {value}: leave out symbols so far away that their probability is zero"
-        ratio = true / assumed
-        density = (ratio**2 - 1) / 2 / math.log(2) - math.log2(ratio)
-        near = lambda a, b: math.isclose(a, b, rel_tol=0.02, abs_tol=2e-3)  # noqa: E731
-        assert not near(value, -expected), "the sign is wrong: extra is the price under assumed less the price under true"
-        assert not near(value, expected * math.log(2)), "this is in nats; bits need a logarithm to the base 2"
-        assert near(density, expected) or not near(value, density), (
-            "this compares the densities; symbols are integers, so sum over their bins"
-        )
-        swapped = _extra(assumed, true)
-        assert near(swapped, expected) or not near(value, swapped), (
-            "the two scales are swapped: the symbols follow true, so weigh with its probabilities"
-        )
-        assert near(value, expected), (
+    pairs = [(true, true * random.choice([random.uniform(0.6, 0.75), random.uniform(1.5, 2.2)])) for true in (0.4, 0.5, 0.6, 0.7)]
+    values = [float(extra_bits(true, assumed)) for true, assumed in pairs]
+    assert all(map(math.isfinite, values)), "not finite: leave out symbols so far away that their probability is zero"
+    right = [_extra(true, assumed) for true, assumed in pairs]
+
+    def is_always(others: list[float]) -> bool:
+        """By chance two formulas may agree for one pair of scales, not for all."""
+        return all(math.isclose(a, b, rel_tol=0.02, abs_tol=2e-3) for a, b in zip(values, others))
+
+    density = [((true / assumed) ** 2 - 1) / 2 / math.log(2) - math.log2(true / assumed) for true, assumed in pairs]
+    assert not is_always([-e for e in right]), "the sign is wrong: extra is the price under assumed less the price under true"
+    assert not is_always([e * math.log(2) for e in right]), "this is in nats; bits need a logarithm to the base 2"
+    assert not is_always(density), "this compares the densities; symbols are integers, so sum over their bins"
+    swapped = [_extra(assumed, true) for true, assumed in pairs]
+    assert not is_always(swapped), "the two scales are swapped: the symbols follow true, so weigh with its probabilities"
+    for (true, assumed), expected, value in zip(pairs, right, values):
+        assert math.isclose(value, expected, rel_tol=0.02, abs_tol=2e-3), (
             f"symbols of scale {true:.2f} coded with {assumed:.2f} cost {expected:.4f} bits extra, not {value:.4f}"
         )
 
@@ -98,7 +97,7 @@ def hyper_4(lower_bound):
     arriving = sign * (torch.rand(8) + 0.5)
     value = lower_bound(x, bound)
     assert value.shape == x.shape, f"the shape should stay {tuple(x.shape)}"
-    assert torch.allclose(value.detach(), x.detach().clamp(min=bound)), "forward, it is the larger of x and the bound"
+    assert torch.allclose(value.detach(), x.detach().clamp(min=bound), atol=1e-5), "forward, it is the larger of x and the bound"
     assert value.requires_grad, "the result has lost its connection to x, so there is no gradient at all"
     (gradient,) = torch.autograd.grad(value, x, arriving)
     below = x.detach() < bound

@@ -17,6 +17,14 @@ def _agree(value: Tensor, expected: Tensor) -> bool:
     return value.shape == expected.shape and torch.allclose(value, expected, rtol=1e-3, atol=1e-5)
 
 
+def _squared(values: Tensor, answer) -> Tensor:
+    return ((values - answer) ** 2).sum()
+
+
+def _absolute(values: Tensor, answer) -> Tensor:
+    return (values - answer).abs().sum()
+
+
 def _unit(f: Tensor) -> Tensor:
     return f / f.norm(dim=1, keepdim=True)
 
@@ -29,11 +37,10 @@ def loss_1(best_answers):
         for_squared, for_absolute = (float(a) for a in best_answers(values))
         middle = values.median()
         assert not (_close(for_squared, middle) and _close(for_absolute, values.mean())), "the two are swapped: squared error first"
-        squared, absolute = (lambda a: ((values - a) ** 2).sum()), (lambda a: (values - a).abs().sum())
-        assert squared(for_squared) <= squared(values.mean()) * 1.0001, (
+        assert _squared(values, for_squared) <= _squared(values, values.mean()) * 1.0001, (
             f"{for_squared:.3f} is not best for the squared error: another constant has less"
         )
-        assert absolute(for_absolute) <= absolute(middle) * 1.0001, (
+        assert _absolute(values, for_absolute) <= _absolute(values, middle) * 1.0001, (
             f"{for_absolute:.3f} is not best for the absolute error: it depends on how many values lie to each side, not on how far"
         )
 
@@ -52,7 +59,9 @@ def loss_2(total):
     assert value.numel() == 1, f"the loss is one number, not {value.numel()}: average LPIPS over the batch"
     assert not _close(value, cost(bits / pixels, error, lpips.mean())), "here L1 is in grey levels, 0 to 255; the pictures are in [0, 1]"
     assert not _close(value, cost(bits / pixels / 3, 255 * error, lpips.mean())), "a pixel has three colour values, but counts once"
-    assert not _close(value, cost(bits * batch / pixels, 255 * error, lpips.mean())), "the bits are those of the whole batch: so are the pixels"
+    assert not _close(value, cost(bits * batch / pixels, 255 * error, lpips.mean())), (
+        "the bits are those of the whole batch: so are the pixels"
+    )
     assert not _close(value, cost(bits / pixels, 255 * error, lpips.sum())), "average LPIPS over the batch, do not sum it"
     assert not _close(value, cost(bits, 255 * error, lpips.mean())), "the rate is in bits per pixel"
     assert _close(value, expected), f"expected {float(expected):.4f}, got {float(value):.4f}"
