@@ -48,6 +48,7 @@ from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
 from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
 from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
 from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
+from plic_lib.check.roi import roi_1, roi_2, roi_3, roi_4  # noqa: E402
 
 __all__ = [
     "FAILED",
@@ -90,4 +91,8 @@ __all__ = [
     "rate_2",
     "rate_3",
     "rate_4",
+    "roi_1",
+    "roi_2",
+    "roi_3",
+    "roi_4",
 ]
