@@ -77,7 +77,7 @@ def test_the_rate_slider_of_the_tour(lab, model):
 
 
 def test_the_painter(lab, model):
-    page = lab.open("app/app.ipynb")
+    page = lab.open("11_region_of_interest.ipynb")
     page.run_all()
     assert page.all_errors() == []
     page.kernel("[painter.clear.click(), setattr(painter.view, 'value', 'decoded')][0]")
