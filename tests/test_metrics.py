@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plic_lib import datasets, images, losses, metrics, rivals
+from plic_lib import datasets, images, losses, metrics
 
 
 def test_bpp_counts_every_byte():
@@ -52,15 +52,6 @@ def test_missing_weights_are_announced(monkeypatch, tmp_path):
 
 def test_l1_is_in_grey_levels():
     assert losses.l1(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)).item() == pytest.approx(127.5)
-
-
-@pytest.mark.parametrize("codec", sorted(rivals.CODECS))
-def test_rivals_keep_to_their_bytes(codec, photo):
-    data, quality = rivals.encode_to_bytes(codec, photo, 2500)
-    assert len(data) <= 2500 and rivals.decode(data).shape == photo.shape
-    assert len(rivals.encode(codec, photo, min(100, quality + 3))) > 2500
-    smallest, quality = rivals.encode_to_bytes(codec, photo, 10)
-    assert quality == 0 and len(smallest) > 10
 
 
 def test_samples_are_photographs():
