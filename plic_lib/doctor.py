@@ -3,13 +3,12 @@
 import importlib.metadata
 import os
 import platform
-import shutil
 import socket
 import sys
 
 import torch
 
-from plic_lib import checkpoint, metrics
+from plic_lib import checkpoint, metrics, rivals
 
 PACKAGES = (
     "torch",
@@ -25,6 +24,9 @@ PACKAGES = (
     "ipywidgets",
     "nbval",
 )
+
+#: Where weights come from that are not torchvision's.
+SOURCES = {"inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"}
 
 
 def report() -> None:
@@ -54,23 +56,22 @@ def report() -> None:
             line(False, str(error))
     if not models:
         line(False, f"no models in {checkpoint.FOLDER}: is plic installed in editable mode from its repository?")
-    for net in ("alex", "squeeze"):
+    for net, metric in metrics.NEEDED_FOR.items():
         path = metrics.weights_path(net)
-        hint = "" if path.is_file() else f" is missing: LPIPS-{net} is left out; `plic doctor --fetch {net}` downloads it"
-        line(path.is_file(), f"{path}{hint}")
-    for tool in ("vvencapp", "vvdecapp"):
-        found = shutil.which(tool)
-        line(True, f"{tool}: {found or 'not installed; recorded figures stand in for VVC'}")
+        hint = "" if path.is_file() else f" is missing: {metric} is left out; `plic doctor --fetch {net}` downloads it"
+        line(path.is_file() or net != "alex", f"{path}{hint}")
+    for codec in rivals.CODECS.values():
+        line(True, f"rival {codec.name}: {codec.missing() or 'here'}")
 
 
 def fetch(net: str, timeout: float = 20) -> None:
-    """Download torchvision's weights of a perceptual metric to where torch keeps them."""
+    """Download the weights of a perceptual metric to where torch keeps them."""
     path = metrics.weights_path(net)
     if path.is_file():
         print(f"{path} is already there")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    url = f"https://download.pytorch.org/models/{path.name}"
+    url = f"{SOURCES.get(net, 'https://download.pytorch.org/models')}/{path.name}"
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(timeout)
     try:

@@ -1,6 +1,7 @@
 """Figures of a model over a folder of pictures, from real files."""
 
 import json
+import math
 import os
 import platform
 import time
@@ -13,13 +14,13 @@ from plic_lib import bitstream, codec, datasets, images, metrics, roi
 from plic_lib.bitstream import CELL
 from plic_lib.checkpoint import TrainedModel
 
-COLUMNS = ("bytes", "bpp", "estimated_bpp", "psnr", "ms_ssim", "lpips")
+QUALITY = ("psnr", "ms_ssim", "lpips", "lpips_squeeze", "lpips_vgg", "dists")  #: what ``metrics.quality`` measures
 
 
 def evaluate_picture(model: TrainedModel, path: Path, level: float) -> dict:
     """Encode one picture to bytes, decode the bytes, measure.
 
-    Metrics are of the decoded 8-bit picture. ``lpips`` is None where its weights are missing.
+    Metrics are of the decoded 8-bit picture, as ``metrics.quality`` gives them.
     """
     image = images.read(path)
     height, width = image.shape[1:]
@@ -38,9 +39,7 @@ def evaluate_picture(model: TrainedModel, path: Path, level: float) -> dict:
         "bytes": len(data),
         "bpp": metrics.bpp(len(data), height, width),
         "estimated_bpp": codec.estimated_bits(model, analysis, level) / (height * width),
-        "psnr": metrics.psnr(image, decoded),
-        "ms_ssim": metrics.ms_ssim(image, decoded),
-        "lpips": metrics.lpips_or_none(image, decoded),
+        **metrics.quality(image, decoded),
         "encode_seconds": encoded - start,
         "decode_seconds": end - encoded,
     }
@@ -140,20 +139,33 @@ def level_for_bpp(model: TrainedModel, folder: str | Path, bpp: float, tolerance
 
 
 def summary(rows: list[dict]) -> dict:
-    """Totals of one level: bpp over all pixels, means of the metrics over the pictures."""
+    """Totals of one level: bpp over all pixels, means of the metrics over the pictures.
+
+    ``psnr_pooled`` and ``ms_ssim_pooled`` are over all pixels of the set, as the script of the CLIC challenge has
+    them (the paper's Table 1): PSNR from the summed squared error, MS-SSIM weighted by the pixels.
+    """
     pixels = sum(row["width"] * row["height"] for row in rows)
     total = {"pictures": len(rows), "level": rows[0]["level"], "bytes": sum(row["bytes"] for row in rows)}
     total["bpp"] = 8 * total["bytes"] / pixels
     estimate = sum(row["estimated_bpp"] * row["width"] * row["height"] for row in rows)
     total["estimated_bpp"] = estimate / pixels
     total["mean_bpp"] = sum(row["bpp"] for row in rows) / len(rows)
-    for name in ("psnr", "ms_ssim", "lpips"):
-        values = [row[name] for row in rows if row[name] is not None]
+    for name in QUALITY:
+        values = [row[name] for row in rows if row.get(name) is not None]
         total[name] = sum(values) / len(values) if values else None
+    sizes = [row["width"] * row["height"] for row in rows]
+    total["psnr_pooled"] = pooled_psnr([row["psnr"] for row in rows], sizes)
+    total["ms_ssim_pooled"] = sum(size * row["ms_ssim"] for size, row in zip(sizes, rows)) / pixels
     # what a file costs beyond the float estimate: header and flush on each, the rest relative
     total["overhead"] = 8 * total["bytes"] / estimate - 1
     total["overhead_without_40_bytes_each"] = 8 * (total["bytes"] - 40 * len(rows)) / estimate - 1
     return total
+
+
+def pooled_psnr(psnr: list[float], pixels: list[int]) -> float:
+    """PSNR of the squared error summed over a whole set, from that of each picture; below their mean."""
+    error = sum(size * 10 ** (-value / 10) for value, size in zip(psnr, pixels)) / sum(pixels)
+    return -10 * math.log10(error) if error else math.inf
 
 
 def provenance(model: TrainedModel) -> dict:

@@ -1,4 +1,4 @@
-"""How much was spent and how much was lost: bpp, PSNR, MS-SSIM, LPIPS.
+"""How much was spent and how much was lost: bpp, PSNR, MS-SSIM, LPIPS, DISTS of a picture, KID and FID of a set.
 
 Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictures
 (``images.to_image``), as a user sees them.
@@ -81,12 +81,19 @@ class LPIPS(nn.Module):
         return distance
 
 
-#: The files of torchvision that the feature networks are read from.
-WEIGHT_FILES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth", "vgg": "vgg16-397923af.pth"}
+#: The files that the feature networks are read from: torchvision's, and torch-fidelity's Inception.
+WEIGHT_FILES = {
+    "alex": "alexnet-owt-7be5be79.pth",
+    "squeeze": "squeezenet1_1-b8a52dc0.pth",
+    "vgg": "vgg16-397923af.pth",
+    "inception": "weights-inception-2015-12-05-6726825d.pth",
+}
+#: What is left out without each of them.
+NEEDED_FOR = {"alex": "LPIPS-alex and KID-AlexNet", "squeeze": "LPIPS-squeeze", "vgg": "LPIPS-vgg and DISTS", "inception": "FID and KID"}
 
 
 def weights_path(net: str = "alex") -> Path:
-    """Where torchvision keeps (or would keep) the weights of a feature network. Honours TORCH_HOME."""
+    """Where torch keeps (or would keep) the weights of a feature network. Honours TORCH_HOME."""
     return Path(torch.hub.get_dir()) / "checkpoints" / WEIGHT_FILES[net]
 
 
@@ -94,7 +101,7 @@ def _require_weights(net: str) -> None:
     path = weights_path(net)
     if not path.is_file():
         raise WeightsMissing(
-            f"LPIPS-{net} needs torchvision's weights, and {path} is not there; "
+            f"{NEEDED_FOR[net]}: the weights {path} are not there; "
             f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has them"
         )
 
@@ -104,7 +111,7 @@ def _lpips(net: str) -> LPIPS:
     return LPIPS(net)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=3)
 @torch.no_grad()
 def _reference(net: str, x: Tensor, version: int) -> list[Tensor]:
     """Features of an original, kept while a slider compares one decoding after the other with it.
@@ -126,15 +133,80 @@ def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
         return None
 
 
+@functools.cache
+def _dists() -> nn.Module:
+    from torchmetrics.functional.image.dists import DISTSNetwork
+
+    _require_weights("vgg")
+    return DISTSNetwork().eval()
+
+
 @torch.no_grad()
-def alexnet_patch_features(x: Tensor, size: int = 128) -> Tensor:
-    """AlexNet's last convolutional features, averaged over each whole patch of ``size`` pixels, (patches, 256).
+def dists(x: Tensor, x_hat: Tensor) -> float:
+    """Structure and texture distance of one picture (Ding et al. 2020, through torchmetrics): 0 is equal.
+
+    Forgives another grain of the same texture, which LPIPS does not. Raises WeightsMissing.
+    """
+    return float(_dists()(_batched(x), _batched(x_hat)))
+
+
+def quality(x: Tensor, x_hat: Tensor) -> dict[str, float | None]:
+    """Every metric of one picture; None where its weights are missing, NaN where the picture is too small."""
+    row = {"psnr": psnr(x, x_hat), "ms_ssim": ms_ssim(x, x_hat)}
+    row |= {name: lpips_or_none(x, x_hat, net) for name, net in (("lpips", "alex"), ("lpips_squeeze", "squeeze"), ("lpips_vgg", "vgg"))}
+    row["dists"] = dists(x, x_hat) if weights_path("vgg").is_file() else None
+    return row
+
+
+# ---------------------------------------------------------------- of a set of pictures
+
+
+def patches(x: Tensor, size: int = 256) -> Tensor:
+    """All whole patches of a picture, and those of the grid shifted by half a patch, (patches, 3, size, size).
+
+    The protocol of FID/256 (Mentzer et al. 2020). None for a picture that is smaller than a patch.
+    """
+    x = _batched(x)
+    grids = [x, x[..., size // 2 :, size // 2 :]]
+    tiles = [g.unfold(2, size, size).unfold(3, size, size) for g in grids if min(g.shape[-2:]) >= size]
+    found = [t.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, size, size) for t in tiles]
+    return torch.cat(found) if found else x.new_zeros(0, 3, size, size)
+
+
+@torch.no_grad()
+def alexnet_patch_features(x: Tensor, size: int = 256) -> Tensor:
+    """AlexNet's last convolutional features, averaged over each of the ``patches``, (patches, 256).
 
     For ``kid``. Raises WeightsMissing where the weights are not there.
     """
-    patches = _batched(x).unfold(2, size, size).unfold(3, size, size).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, size, size)
     parts = _lpips("alex").parts
-    return torch.cat([parts.net(parts.scaling_layer(2 * p - 1))[-1].mean(dim=(2, 3)) for p in patches.split(64)])
+    return torch.cat([parts.net(parts.scaling_layer(2 * p - 1))[-1].mean(dim=(2, 3)) for p in patches(x, size).split(64)])
+
+
+@functools.cache
+def _inception() -> nn.Module:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    _require_weights("inception")
+    return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights_path("inception")))
+
+
+@torch.no_grad()
+def inception_patch_features(x: Tensor, size: int = 256) -> Tensor:
+    """Inception's 2048 features of each of the ``patches``, for ``fid`` and ``kid``. Raises WeightsMissing."""
+    eight_bit = (255 * patches(x, size)).round().to(torch.uint8)
+    return torch.cat([_inception()(p)[0] for p in eight_bit.split(32)])
+
+
+def fid(features: Tensor, others: Tensor) -> float:
+    """Fréchet distance of two sets of Inception features (Heusel et al. 2017, through torch-fidelity).
+
+    Biased: the fewer patches, the larger. Compare only values of the same number of patches.
+    """
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    statistics = [fid_features_to_statistics(f) for f in (features, others)]
+    return fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
 
 
 def kid(features: Tensor, others: Tensor) -> float:
@@ -147,3 +219,31 @@ def kid(features: Tensor, others: Tensor) -> float:
     kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3  # noqa: E731
     within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))  # noqa: E731
     return float(within(kernel(a, a)) + within(kernel(b, b)) - 2 * kernel(a, b).mean())
+
+
+class SetQuality:
+    """KID and FID of a set of pictures, gathered picture by picture.
+
+    ``kid_alexnet`` where AlexNet's weights are there, ``fid`` and ``kid`` where Inception's are.
+    """
+
+    def __init__(self):
+        kinds = {"alex": alexnet_patch_features, "inception": inception_patch_features}
+        self.kinds = {net: features for net, features in kinds.items() if weights_path(net).is_file()}
+        self.originals = {net: [] for net in self.kinds}
+        self.decoded = {net: [] for net in self.kinds}
+
+    def add(self, x: Tensor, x_hat: Tensor) -> None:
+        """One picture and its decoding."""
+        for net, features in self.kinds.items():
+            self.originals[net].append(features(x))
+            self.decoded[net].append(features(x_hat))
+
+    def figures(self) -> dict[str, float | int | None]:
+        """``patches``, their number, and the distances; None where weights are missing or there are fewer than two patches."""
+        sets = {net: (torch.cat(self.originals[net]), torch.cat(self.decoded[net])) for net in self.kinds}
+        sets = {net: pair for net, pair in sets.items() if len(pair[0]) > 1}
+        row = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
+        for name, net, distance in (("kid_alexnet", "alex", kid), ("kid", "inception", kid), ("fid", "inception", fid)):
+            row[name] = distance(*sets[net]) if net in sets else None
+        return row

@@ -33,22 +33,30 @@ class Codec:
     missing: Callable[[], str | None] = lambda: None  #: why it cannot run here, or None
 
 
+class CodecMissing(RuntimeError):
+    """A codec is not on this machine; the message says how to get it."""
+
+
 def _pillow(name: str, lowest: int, highest: int, points: tuple[int, ...], format: str, arguments: Callable[[int], dict], feature: str):
     """A codec that Pillow, or a plug-in of it, writes and reads as ``format``."""
-
-    def encode(image: Tensor, quality: int) -> bytes:
-        buffer = io.BytesIO()
-        images.to_image(image).save(buffer, format, **arguments(quality))
-        return buffer.getvalue()
-
-    def decode(data: bytes) -> Tensor:
-        with Image.open(io.BytesIO(data)) as image:
-            return images.to_tensor(image.convert("RGB"))
 
     def missing() -> str | None:
         if feature == "heif":
             return None if _heif() else "pillow-heif is not installed: pip install pillow-heif"
         return None if features.check(feature) else f"this Pillow was built without {feature}"
+
+    def encode(image: Tensor, quality: int) -> bytes:
+        if reason := missing():
+            raise CodecMissing(f"{name}: {reason}")
+        buffer = io.BytesIO()
+        images.to_image(image).save(buffer, format, **arguments(quality))
+        return buffer.getvalue()
+
+    def decode(data: bytes) -> Tensor:
+        if reason := missing():
+            raise CodecMissing(f"{name}: {reason}")
+        with Image.open(io.BytesIO(data)) as image:
+            return images.to_tensor(image.convert("RGB"))
 
     return Codec(name, lowest, highest, points, encode, decode, missing)
 
@@ -64,6 +72,8 @@ def _heif() -> bool:
 
 
 def _run(*command: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise CodecMissing(f"VVC: {_vvc_missing()}")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()

@@ -46,7 +46,7 @@ def test_lpips_notices_a_changed_original(needs_lpips):
 
 def test_missing_weights_are_announced(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(metrics.WeightsMissing, match="plic doctor --fetch squeeze"):
+    with pytest.raises(metrics.WeightsMissing, match="LPIPS-squeeze.*plic doctor --fetch squeeze"):
         metrics.LPIPS("squeeze")
 
 
@@ -81,5 +81,53 @@ def test_kid_tells_sources_apart():
 def test_kid_on_alexnet_features_grows_with_the_damage(needs_lpips, photo):
     blurred = images.to_tensor(images.to_image(photo).reduce(4).resize((192, 128)))
     features = [metrics.alexnet_patch_features(x, 64) for x in (photo, (photo + 0.02).clamp(0, 1), blurred)]
-    assert features[0].shape == (6, 256)
+    assert features[0].shape == (6 + 2, 256)
     assert metrics.kid(features[0], features[1]) < metrics.kid(features[0], features[2])
+
+
+def test_patches_cover_the_grid_and_the_grid_between(photo):
+    found = metrics.patches(photo, 64)
+    assert found.shape == (6 + 2, 3, 64, 64)
+    assert torch.equal(found[1], photo[:, :64, 64:128]) and torch.equal(found[7], photo[:, 32:96, 96:160])
+    assert metrics.patches(photo, 256).shape == (0, 3, 256, 256)
+
+
+def test_fid_is_the_distance_of_two_gaussians():
+    torch.manual_seed(0)
+    a, b = torch.randn(4000, 3), 2 * torch.randn(4000, 3) + torch.tensor([1.0, 0.0, 0.0])
+    assert metrics.fid(a, a) == pytest.approx(0, abs=1e-3) and metrics.fid(a, b) == pytest.approx(1 + 3, rel=0.1)
+
+
+def test_quality_has_every_metric_and_says_none_for_missing_weights(monkeypatch, tmp_path, photo):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    metrics._lpips.cache_clear()
+    row = metrics.quality(photo, (photo + 0.05).clamp(0, 1))
+    assert row["psnr"] > 25 and [name for name, value in row.items() if value is None] == ["lpips", "lpips_squeeze", "lpips_vgg", "dists"]
+    whole = metrics.SetQuality()
+    whole.add(photo, photo)
+    assert whole.figures() == {"patches": 0, "kid_alexnet": None, "kid": None, "fid": None}
+
+
+def test_dists_and_inception_with_random_weights(monkeypatch, tmp_path):
+    """Their weights are large and seldom there; with random ones the code around them runs all the same."""
+    import torchvision
+    from torch_fidelity import feature_extractor_inceptionv3 as inception
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    metrics.weights_path("vgg").touch()
+    narrow = torchvision.models.vgg16(weights=None, init_weights=False).features
+    monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", lambda weights: torch.nn.ModuleDict({"features": narrow}))
+    monkeypatch.setattr(metrics, "_lpips", lambda net: (_ for _ in ()).throw(metrics.WeightsMissing(net)))
+    x = datasets.sample("coffee")[:, :256, :320]
+    damaged = (x + 0.1 * torch.randn(x.shape)).clamp(0, 1)
+    assert metrics.quality(x, x)["dists"] == pytest.approx(0, abs=1e-4) and metrics.quality(x, damaged)["dists"] > 0.001
+
+    torch.manual_seed(0)
+    monkeypatch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+    torch.save({}, metrics.weights_path("inception"))
+    whole = metrics.SetQuality()
+    whole.add(datasets.sample("astronaut"), (datasets.sample("astronaut") + 0.1).clamp(0, 1))
+    figures = whole.figures()
+    assert figures["patches"] == 5 and figures["fid"] > 0 and figures["kid"] is not None and figures["kid_alexnet"] is None
+    metrics._dists.cache_clear(), metrics._inception.cache_clear()

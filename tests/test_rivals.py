@@ -42,6 +42,8 @@ def test_vvc_goes_through_its_programs(photo, tmp_path, monkeypatch):
     vvc = CODECS["VVC"]
     monkeypatch.setenv("PATH", "/nowhere")
     assert "vvencapp and vvdecapp not found" in vvc.missing()
+    with pytest.raises(rivals.CodecMissing, match="install vvenc"):
+        vvc.encode(photo, 30)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert vvc.missing() is None
     odd = photo[:, :127, :191]

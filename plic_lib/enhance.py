@@ -1,0 +1,168 @@
+"""The other way to a pleasing picture: a classic codec, then a network that repairs it (paper, section 3.2).
+
+The network is trained with the generator's losses, on the crops, in the order and for the
+steps of a run of ``ablation``, so that a codec trained end to end and this one differ in
+what they may change: there all bits, here only the picture after them.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from plic_lib import codec, datasets, images, losses, metrics, rivals
+from plic_lib.checkpoint import TrainedModel
+from plic_lib.datasets import RandomCrops
+from plic_lib.rivals import Codec
+from plic_lib.training import Recipe, TrainingError
+
+
+class Enhancer(nn.Module):
+    """Decoded pictures -> repaired ones, (B, 3, H, W) in [0, 1] each, of any size.
+
+    Residual blocks at a quarter of the resolution, about as large as the generator of
+    ``mini``; it starts as the identity.
+    """
+
+    def __init__(self, width: int = 96, blocks: int = 8):
+        super().__init__()
+        self.first = nn.Conv2d(3 * 4 * 4, width, 3, padding=1)
+        block = lambda: nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))  # noqa: E731
+        self.blocks = nn.ModuleList(block() for _ in range(blocks))
+        self.last = nn.Conv2d(width, 3 * 4 * 4, 3, padding=1)
+        nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate")
+        h = self.first(F.pixel_unshuffle(padded, 4))
+        for block in self.blocks:
+            h = h + block(h)
+        return (padded + F.pixel_shuffle(self.last(h), 4))[..., :height, :width]
+
+
+class DecodedCrops(Dataset):
+    """Crops beside what a classic codec makes of them: item k -> (2, 3, size, size), original and decoded.
+
+    The quality of item k is random between ``lowest`` and ``highest``; like the crop, a function of (seed, k) alone.
+    """
+
+    def __init__(self, crops: RandomCrops, codec: Codec, lowest: int, highest: int):
+        self.crops, self.codec, self.lowest, self.highest = crops, codec, lowest, highest
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, k: int) -> Tensor:
+        x = self.crops[k]
+        quality = int(np.random.default_rng([self.crops.seed, k, 1]).integers(self.lowest, self.highest + 1))
+        decoded = self.codec.decode(self.codec.encode(x, quality))
+        return torch.stack([x, decoded[:, : x.shape[1], : x.shape[2]]])
+
+
+def qualities(codec: Codec) -> tuple[int, int]:
+    """The qualities to train on: from the fewest bits to about 0.2 bpp, where repairs show."""
+    x = datasets.sample("coffee")
+    return codec.lowest, rivals.encode_to_bytes(codec, x, x.shape[1] * x.shape[2] // 40)[1]
+
+
+def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: list[str], out: str | Path, save_every: int = 500) -> Enhancer:
+    """Train, or go on where ``out/state.pt`` stopped.
+
+    Args:
+        recipe: its steps, batch, crop, seed, learning rates and the weights of L1 and LPIPS are used, as ``training.Trainer`` does.
+        codec: whose pictures to repair.
+        qualities: the lowest and the highest quality of the pictures that it sees.
+        folders: training pictures.
+        out: folder for the state and ``log.jsonl``.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    network = Enhancer().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    about = json.dumps({"recipe": asdict(recipe), "codec": codec.name, "qualities": qualities})
+    step = 0
+    if (out / "state.pt").exists():
+        state = torch.load(out / "state.pt", weights_only=True)
+        if state["about"] != about:
+            raise TrainingError(f"{out / 'state.pt'} belongs to another training; use another folder, or delete it to start again")
+        step = state["step"]
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=True)
+    items = (range(k * recipe.batch, (k + 1) * recipe.batch) for k in range(step, recipe.steps))
+    perceptual = metrics.LPIPS()
+    bar = tqdm(total=recipe.steps, initial=step, unit="step")
+    for pairs in DataLoader(DecodedCrops(crops, codec, *qualities), batch_sampler=items):
+        x, decoded = (t.contiguous(memory_format=torch.channels_last) for t in pairs.unbind(1))
+        weights = recipe.weights(step)
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate * recipe.decay_at(step)
+        with torch.autocast("cpu", enabled=recipe.precision == "bf16"):
+            x_hat = network(decoded).float()
+        l1 = losses.l1(x, x_hat)
+        lpips = perceptual(x, x_hat).mean() if weights.lpips else torch.zeros(())
+        optimizer.zero_grad(set_to_none=True)
+        losses.objective(weights._replace(rate=0, gan=0), losses.Terms(0, l1, lpips, 0)).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        optimizer.step()
+        step += 1
+        bar.update()
+        if step % 50 == 0 or step == recipe.steps:
+            with open(out / "log.jsonl", "a") as log:
+                log.write(json.dumps({"step": step, "l1": round(l1.item(), 4), "lpips": round(lpips.item(), 5)}) + "\n")
+        if step % save_every == 0 or step == recipe.steps:
+            state = {"about": about, "step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(state, out / "state.part")
+            os.replace(out / "state.part", out / "state.pt")
+    bar.close()
+    return network.eval()
+
+
+@torch.no_grad()
+def repair(network: Enhancer, decoded: Tensor) -> Tensor:
+    """A decoded picture (3, H, W), repaired, as 8-bit values in [0, 1]."""
+    return images.to_tensor(images.to_image(network(decoded[None])[0]))
+
+
+def compare(model: TrainedModel, network: Enhancer, classic: Codec, folder: str | Path, levels: list[float]) -> list[dict]:
+    """The end-to-end codec against the classic one, with and without the network, at equal bytes.
+
+    Each picture is coded by ``model`` at each level; the classic file is the largest one of at most those bytes.
+
+    Returns:
+        One row a level: ``files`` holds "end_to_end", "classic" and "repaired", each with the mean metrics, KID
+        on AlexNet features and, in ``pictures``, the figures of each picture. ``larger`` counts the
+        pictures whose smallest classic file is larger than the other one (by ``excess`` bytes in all).
+    """
+    rows = []
+    for level in levels:
+        sets = {name: (metrics.SetQuality(), []) for name in ("end_to_end", "classic", "repaired")}
+        row = {"level": level, "larger": 0, "excess": 0}
+        for path in tqdm(datasets.find(folder), desc=f"level {level:g}"):
+            x = images.read(path)
+            data = codec.encode(model, x, level)
+            file, _ = rivals.encode_to_bytes(classic, x, len(data))
+            decoded = classic.decode(file)[:, : x.shape[1], : x.shape[2]]
+            row["larger"] += len(file) > len(data)
+            row["excess"] += max(0, len(file) - len(data))
+            own = images.to_tensor(images.to_image(codec.decode(model, data)))
+            for (whole, pictures), x_hat, size in zip(
+                sets.values(), (own, decoded, repair(network, decoded)), (len(data), len(file), len(file))
+            ):
+                whole.add(x, x_hat)
+                figures = {"picture": path.name, "bytes": size, "bpp": metrics.bpp(size, *x.shape[1:])}
+                pictures.append(figures | metrics.quality(x, x_hat))
+        row["files"] = {}
+        for name, (whole, pictures) in sets.items():
+            mean = {k: sum(p[k] for p in pictures) / len(pictures) for k, v in pictures[0].items() if isinstance(v, float | int)}
+            row["files"][name] = mean | whole.figures() | {"pictures": pictures}
+        rows.append(row)
+    return rows

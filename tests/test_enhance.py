@@ -1,0 +1,81 @@
+"""The network after a classic codec: starts as the identity, learns, resumes, is compared at equal bytes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from plic_lib import datasets, enhance, images, losses, metrics, rivals
+from plic_lib.ablation import recipe
+from plic_lib.training import TrainingError
+
+CODEC = rivals.CODECS["AVIF"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name in ("coffee", "chelsea"):
+        images.to_image(datasets.sample(name)[:, :200, :267]).save(tmp_path / "pictures" / f"{name}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """A few steps on L1 alone, so that no weights of LPIPS are needed."""
+    monkeypatch.setattr(metrics, "LPIPS", lambda: None)
+    return replace(recipe("variable", 0, steps=6), batch=2, crop=64, lpips=0.0, precision="no")
+
+
+def test_it_starts_as_the_identity_at_any_size():
+    x = torch.rand(1, 3, 37, 50)
+    assert torch.equal(enhance.Enhancer()(x), x)
+
+
+def test_pairs_are_crops_and_what_the_codec_makes_of_them(folder):
+    crops = datasets.RandomCrops([folder], 64, seed=3)
+    pairs = enhance.DecodedCrops(crops, CODEC, 0, 20)
+    x, decoded = pairs[5]
+    assert torch.equal(x, crops[5]) and torch.equal(pairs[5], pairs[5])
+    assert 15 < metrics.psnr(x, decoded) < 45
+
+
+def test_training_resumes_to_the_same_weights(folder, short, tmp_path):
+    whole = enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "whole")
+    stopped = datasets.RandomCrops.__getitem__
+    asked = []
+
+    def interrupted(self, k):
+        asked.append(k)
+        if k == 8:
+            raise KeyboardInterrupt
+        return stopped(self, k)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(datasets.RandomCrops, "__getitem__", interrupted)
+        enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "parts", save_every=3)
+    resumed = enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "parts", save_every=3)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
+    with pytest.raises(TrainingError, match="another training"):
+        enhance.train(short, CODEC, (0, 30), [folder], tmp_path / "parts")
+
+
+def test_it_learns_to_repair(folder, short, tmp_path):
+    longer = replace(short, steps=80, learning_rate=2e-3, batch=4)
+    jpeg = rivals.CODECS["JPEG"]  # its blocks are easy to repair
+    network = enhance.train(longer, jpeg, (4, 8), [folder], tmp_path / "run")
+    x = datasets.sample("coffee")[:, 200:, 267:]  # not seen
+    decoded = jpeg.decode(jpeg.encode(x, 5))
+    before, after = losses.l1(x, decoded), losses.l1(x, enhance.repair(network, decoded))
+    assert after < 0.97 * before, (before, after)
+
+
+def test_comparison_is_at_equal_bytes(tiny, folder):
+    rows = enhance.compare(tiny, enhance.Enhancer().eval(), CODEC, folder, [0.0, 2.0])
+    for row in rows:
+        files = row["files"]
+        assert set(files) == {"end_to_end", "classic", "repaired"} and files["classic"]["bytes"] == files["repaired"]["bytes"]
+        excess = sum(max(0, c["bytes"] - e["bytes"]) for c, e in zip(files["classic"]["pictures"], files["end_to_end"]["pictures"]))
+        assert row["excess"] == excess and (row["larger"] == 0) == (excess == 0)
+        assert files["repaired"]["psnr"] == pytest.approx(files["classic"]["psnr"])  # the identity so far
+    assert rows[1]["files"]["end_to_end"]["bytes"] > rows[0]["files"]["end_to_end"]["bytes"]
