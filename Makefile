@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser notebooks bench clean
+.PHONY: setup lab app test test-browser notebooks results bench clean
 
 setup:
 	@./setup.sh
@@ -24,6 +24,11 @@ app: setup
 # execute all notebooks and save them with their outputs
 notebooks: setup
 	.venv/bin/python notebooks/run.py
+
+# every codec over a folder of pictures, and the README's results: make results PICTURES=~/kodak
+PICTURES ?= kodak
+results: setup
+	.venv/bin/plic results $(PICTURES) --readme
 
 bench: setup
 	.venv/bin/plic bench

@@ -1,4 +1,4 @@
-"""The command ``plic``: encode, decode, info, eval, eval-roi, bench, train, ablate, enhance, freeze, doctor."""
+"""The command ``plic``: encode, decode, info, eval, results, eval-roi, bench, train, ablate, enhance, freeze, doctor."""
 
 import argparse
 import json
@@ -85,6 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     rate.add_argument("--bpp", type=float, metavar="B", help="the one level that gives B bits per pixel over the whole folder")
     sub.add_argument("--json", metavar="OUT", help="write the figures of each picture and the totals here")
     with_model(sub)
+
+    sub = command(
+        "results", _results, "every codec over a folder of pictures: curves, tables and the README's section; goes on where it stopped"
+    )
+    sub.add_argument("folder", metavar="DIR")
+    sub.add_argument("--models", nargs="+", metavar="MODEL", help="ours (default: all that are shipped)")
+    sub.add_argument("--codecs", nargs="*", metavar="NAME", help="rivals (default: all)")
+    sub.add_argument("--work", default="runs/results", metavar="DIR", help="folder for the points (default: %(default)s)")
+    sub.add_argument("--json", metavar="OUT", help="default: data/results/NAME.json, after the folder")
+    sub.add_argument("--readme", action="store_true", help="renew the results in README.md and their figure")
 
     sub = command("eval-roi", _eval_roi, "what another level in the middle of each picture costs and gains (paper, Figure 4)")
     sub.add_argument("folder", metavar="DIR")
@@ -327,6 +337,28 @@ def _eval(options) -> None:
     if options.json:
         command = "plic " + " ".join(sys.argv[1:])
         evaluation.write_json(options.json, {"command": command, **evaluation.provenance(model), "totals": totals, "pictures": rows})
+
+
+def _results(options) -> None:
+    from plic_lib import compare, evaluation, results, rivals
+
+    if unknown := [name for name in options.codecs or [] if name not in rivals.CODECS]:
+        raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(rivals.CODECS)}")
+    name = Path(options.folder).resolve().name
+    models = [checkpoint.load(model) for model in options.models or checkpoint.available()]
+    result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
+    if result is None:  # not the first of several processes
+        return
+    about = {"command": "plic " + " ".join(sys.argv[1:]), "folder": name, "versions": results.versions()}
+    about |= {key: value for key, value in evaluation.provenance(models[0]).items() if key in ("torch", "compressai", "python")}
+    out = Path(options.json or compare.FOLDER / f"{name}.json")
+    evaluation.write_json(out, {**about, **result}, indent=None)
+    for what, reason in result["missing"].items():
+        print(f"left out: {what} ({reason})")
+    print(compare.readme_table(result))
+    if options.readme:
+        compare.readme_figure(result, compare.FOLDER / f"{name}.png")
+        compare.renew_readme(result, name)
 
 
 def _eval_roi(options) -> None:

@@ -183,10 +183,10 @@ def provenance(model: TrainedModel) -> dict:
     }
 
 
-def write_json(path: str | Path, content: dict) -> None:
+def write_json(path: str | Path, content: dict, indent: int | None = 1) -> None:
     """Write whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(json.dumps(content, indent=indent) + "\n")
     os.replace(part, path)
