@@ -86,6 +86,34 @@ def rate_explorer(model: TrainedModel, image: Tensor, level: float = 1.0) -> Exp
     return Explorer(functools.partial(render, model, image, analysis), slider)
 
 
+class Wiped(NamedTuple):
+    """Two pictures of one size, one left and one right of an upright line."""
+
+    picture: Tensor
+    text: str
+
+    def caption(self) -> str:
+        """Which is where."""
+        return self.text
+
+
+def wipe(pictures: dict[str, Tensor], position: float) -> Wiped:
+    """The first of two pictures left of ``position`` (0 ... 1, a fraction of the width), the second right of it."""
+    (name, picture), (other_name, other) = pictures.items()
+    column = round(position * picture.shape[2])
+    joined = torch.cat([picture[:, :, :column], other[:, :, column:]], dim=2)
+    if 0 < column < picture.shape[2]:
+        joined[:, :, column - 1 : column + 1] = 1.0
+    return Wiped(joined, f"◀ {name}   |   {other_name} ▶")
+
+
+def wipe_explorer(pictures: dict[str, Tensor], position: float = 0.5) -> Explorer:
+    """A slider that wipes between two pictures (3, H, W) in [0, 1], given with their names."""
+    width = f"{next(iter(pictures.values())).shape[2]}px"
+    slider = ipywidgets.FloatSlider(position, min=0, max=1, step=0.005, readout=False, layout=ipywidgets.Layout(width=width))
+    return Explorer(functools.partial(wipe, pictures), slider)
+
+
 class RegionRendering(NamedTuple):
     """One picture with a region through the codec, beside the file without the region."""
 

@@ -113,6 +113,16 @@ def test_render_shows_what_the_bytes_decode_to(tiny, photo, level):
     assert f"{len(shown.data):,} bytes" in shown.caption()
 
 
+def test_a_wipe_shows_one_picture_left_and_the_other_right(photo):
+    pictures = {"dark": 0.5 * photo, "light": 0.5 + 0.5 * photo}
+    explorer = widgets.wipe_explorer(pictures, 0.25)
+    shown = explorer.shown.picture
+    assert torch.equal(shown[:, :, :47], pictures["dark"][:, :, :47]) and torch.equal(shown[:, :, 49:], pictures["light"][:, :, 49:])
+    assert (shown[:, :, 47:49] == 1).all() and "dark" in explorer.caption.value
+    explorer.slider.value = 1.0
+    assert torch.equal(explorer.shown.picture, pictures["dark"])
+
+
 def test_the_slider_re_encodes(photo):
     explorer = widgets.rate_explorer(tiny_model(), photo, level=2.0)
     before = explorer.picture.value, explorer.caption.value
