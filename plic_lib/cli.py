@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "results", _results, "every codec over a folder of pictures: curves, tables and the README's section; goes on where it stopped"
     )
     sub.add_argument("folder", metavar="DIR")
-    sub.add_argument("--models", nargs="+", metavar="MODEL", help="ours (default: all that are shipped)")
+    sub.add_argument("--models", nargs="*", metavar="MODEL", help="ours (default: all that are shipped)")
     sub.add_argument("--codecs", nargs="*", metavar="NAME", help="rivals (default: all)")
     sub.add_argument("--work", default="runs/results", metavar="DIR", help="folder for the points (default: %(default)s)")
     sub.add_argument("--json", metavar="OUT", help="default: data/results/NAME.json, after the folder")
@@ -345,12 +345,11 @@ def _results(options) -> None:
     if unknown := [name for name in options.codecs or [] if name not in rivals.CODECS]:
         raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(rivals.CODECS)}")
     name = Path(options.folder).resolve().name
-    models = [checkpoint.load(model) for model in options.models or checkpoint.available()]
+    models = [checkpoint.load(model) for model in (checkpoint.available() if options.models is None else options.models)]
     result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
     if result is None:  # not the first of several processes
         return
     about = {"command": "plic " + " ".join(sys.argv[1:]), "folder": name, "versions": results.versions()}
-    about |= {key: value for key, value in evaluation.provenance(models[0]).items() if key in ("torch", "compressai", "python")}
     out = Path(options.json or compare.FOLDER / f"{name}.json")
     evaluation.write_json(out, {**about, **result}, indent=None)
     for what, reason in result["missing"].items():

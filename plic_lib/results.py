@@ -6,12 +6,13 @@ own until all are there: a run that is stopped goes on, and the processes that
 """
 
 import hashlib
+import importlib.metadata
 import json
 import time
 from datetime import timedelta
 from pathlib import Path
 
-from accelerate import PartialState
+from accelerate import Accelerator, InitProcessGroupKwargs
 from PIL import features
 from tqdm.auto import tqdm
 
@@ -65,7 +66,7 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
         ``pictures``, ``codecs`` (their points, fewest bits first), ``targets`` (our models at the three
         rates), ``missing`` (codecs and metrics that cannot run here, with the reason); None in processes other than the first.
     """
-    state = PartialState(timeout=timedelta(days=1))
+    processes = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))])
     paths, work = datasets.find(folder), Path(work)
     work.mkdir(parents=True, exist_ok=True)
     wanted = [rivals.CODECS[name] for name in (rivals.CODECS if names is None else names)]
@@ -76,16 +77,16 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
     for model in models:
         tasks += [(learned(model), model, quality, None) for quality in learned(model).points]
         tasks += [(learned(model), model, None, target) for target in TARGETS]
-    mine = tasks[state.process_index :: state.num_processes]
-    for which, model, quality, target in tqdm(mine, desc="points", disable=not state.is_main_process):
+    mine = tasks[processes.process_index :: processes.num_processes]
+    for which, model, quality, target in tqdm(mine, desc="points", disable=not processes.is_main_process):
         path, key = _path(work, which, quality, target), {"pictures": content, "model": model and model.hash}
         if _read(path, key) is not None:
             continue
         if quality is None:
             quality = evaluation.level_for_bpp(model, folder, target)
         evaluation.write_json(path, {"key": key, "point": measure(which, quality, paths)})
-    state.wait_for_everyone()
-    if not state.is_main_process:
+    processes.wait_for_everyone()
+    if not processes.is_main_process:
         return None
     sizes = [images.read(path).shape[1:] for path in tqdm(paths, desc="sizes", delay=2)]
     pictures = [{"picture": path.name, "width": width, "height": height} for path, (height, width) in zip(paths, sizes)]
@@ -130,11 +131,9 @@ def _table_row(point: dict, pictures: list[dict]) -> dict:
 
 
 def versions() -> dict:
-    """What the rivals' files depend on."""
-    import PIL
-
+    """What the figures depend on."""
     found = {name: features.version(name) for name in ("libjpeg_turbo", "jpg_2000", "webp", "avif")}
-    found["pillow"] = PIL.__version__
+    found |= {package: importlib.metadata.version(package) for package in ("pillow", "torch", "torchmetrics", "lpips", "pytorch-msssim")}
     if rivals.CODECS["HEVC"].missing() is None:
         import pillow_heif
 

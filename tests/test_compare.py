@@ -1,5 +1,10 @@
 """Points of real files, gathered and resumed; curves, BD-rates and intervals from them."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -58,6 +63,19 @@ def test_a_stopped_run_goes_on(folder, tmp_path, monkeypatch):
         assert all(len(p["bytes"]) == 3 for p in results.run(folder, [], tmp_path, ["JPEG"])["codecs"]["JPEG"]["points"])
     finally:
         (folder / "more.png").unlink()
+
+
+def test_two_processes_share_the_points(folder, tmp_path):
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes", "2", "--multi_gpu"]
+    command += ["-m", "plic_lib.cli", "results", str(folder), "--models", "--codecs", "JPEG", "--work", str(tmp_path)]
+    command += ["--json", str(tmp_path / "out.json")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    shared = json.loads((tmp_path / "out.json").read_text())["codecs"]["JPEG"]["points"]
+    alone = results.run(folder, [], tmp_path / "alone", ["JPEG"])["codecs"]["JPEG"]["points"]
+    assert [p["bytes"] for p in shared] == [p["bytes"] for p in alone]
+    assert [p["psnr"] for p in shared] == [pytest.approx(p["psnr"], abs=1e-4) for p in alone]
+    assert done.stdout.count("| JPEG |") <= 1  # one of them speaks
 
 
 def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
