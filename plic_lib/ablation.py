@@ -9,9 +9,12 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
 from tqdm.auto import tqdm
 
-from plic_lib import evaluation
+from plic_lib import codec, evaluation, images
+from plic_lib.checkpoint import TrainedModel
+from plic_lib.datasets import sample
 from plic_lib.model import MINI
 from plic_lib.training import PRESETS, Recipe, Trainer, freeze_state
 
@@ -28,6 +31,10 @@ RUNS = {
     "pooled": {"widths": replace(MINI, pooled=True)},
 }
 
+#: photograph -> top and left of the square piece of it that ``crops`` keeps: a flat sky beside a tower; an eye and fur
+PIECES = {"rocket": (24, 40), "chelsea": (60, 130)}
+PIECE = 96  #: pixels
+
 
 def recipe(name: str, seed: int, steps: int = STEPS) -> Recipe:
     """The recipe of one run."""
@@ -41,7 +48,7 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
         data: folders of training pictures.
         eval_folder: pictures whose files are measured, at each trained level.
         work: folder for the training state of each run.
-        results: folder for one JSON file a run.
+        results: folder for one JSON file a run, and for ``crops``.
 
     Returns:
         The result's path.
@@ -52,6 +59,7 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
     folder = Path(work) / f"{name}-{seed}"
     Trainer(recipe(name, seed, steps), data, folder).run()
     model = freeze_state(folder / "state.pt", f"{name}-{seed}")
+    crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]
     rows = evaluation.evaluate_folder(model, eval_folder, levels)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -69,6 +77,19 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
         },
     )
     return path
+
+
+def crops(model: TrainedModel, path: str | Path) -> None:
+    """Decode ``PIECES`` at the lowest level and write them side by side: artefacts that outlive the model.
+
+    As PNG, since JPEG would add artefacts of its own.
+    """
+    pieces = []
+    for name, (top, left) in PIECES.items():
+        x_hat = codec.decode(model, codec.encode(model, sample(name), 0.0))
+        pieces.append(x_hat[:, top : top + PIECE, left : left + PIECE])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    images.to_image(torch.cat(pieces, 2)).save(path, optimize=True)
 
 
 def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = STEPS) -> None:

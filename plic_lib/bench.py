@@ -36,7 +36,7 @@ def picture(height: int, width: int) -> Tensor:
 def untrained(widths=PAPER) -> TrainedModel:
     """A model of random weights whose latents are about as small as a trained model's at a low rate."""
     torch.manual_seed(0)
-    networks = Plic(widths).eval()
+    networks = checkpoint.round_weights_(Plic(widths).eval())
     x = images.pad(picture(256, 256)[None])
     with torch.no_grad():
         y = networks.encoder(x)
@@ -181,18 +181,23 @@ def training(recipe: Recipe, steps: int = 5, runs: int = 3, compiled: bool = Fal
     }
 
 
-def peak_megabytes() -> float:
-    """Largest memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+def peak_megabytes(who: int = resource.RUSAGE_SELF) -> float:
+    """Largest memory so far of this process, or with ``resource.RUSAGE_CHILDREN`` of a program that it called, in 10^6 bytes."""
+    peak = resource.getrusage(who).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def load(model_name: str) -> TrainedModel:
+    """A shipped model, a file, or "untrained-paper": the paper's width with random weights."""
+    return untrained() if model_name == "untrained-paper" else checkpoint.load(model_name)
 
 
 def run(model_name: str, runs: int = 5) -> dict:
-    """Everything ``plic bench`` prints, at one thread."""
+    """Everything ``plic bench`` prints without options, at one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        model = untrained() if model_name == "untrained-paper" else checkpoint.load(model_name)
+        model = load(model_name)
         result = {"model": model.name, "hash": model.hash, "compressai": against_compressai(model, runs=runs), "growth": growth(model)}
     finally:
         torch.set_num_threads(threads)

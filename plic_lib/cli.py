@@ -103,14 +103,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", metavar="OUT", help="write the figures of each picture and the totals here")
     with_model(sub)
 
-    sub = command("bench", _bench, "seconds beside CompressAI's serial context model, one thread")
+    sub = command("bench", _bench, "seconds beside CompressAI's serial context model, or beside other codecs, one thread")
     sub.add_argument(
         "--model", default="mini", metavar="NAME_OR_PATH", help="or 'untrained-paper' for the paper's width (default: %(default)s)"
     )
     sub.add_argument("--runs", type=int, default=5, help="interleaved runs (default: %(default)s)")
-    sub.add_argument(
+    other = sub.add_mutually_exclusive_group()
+    other.add_argument(
+        "--codecs",
+        nargs="*",
+        metavar="NAME",
+        help="time and memory beside other codecs over picture sizes (default: all), and nothing else",
+    )
+    other.add_argument(
         "--training", metavar="PRESET", help="samples a second of a preset beside CompressAI's training loop, and nothing else"
     )
+    sub.add_argument("--sizes", nargs="+", type=float, metavar="MP", help="with --codecs: megapixels (default: 0.25 1 2 4 12)")
     sub.add_argument("--compile", action="store_true", help="with --training: compile our networks")
     sub.add_argument("--json", metavar="OUT", help="write all figures here")
 
@@ -397,6 +405,10 @@ def _bench(options) -> None:
 
     if options.training:
         return _bench_training(options)
+    if options.codecs is not None:
+        return _bench_codecs(options)
+    if options.sizes:
+        raise UsageError("--sizes belongs to --codecs: give that too")
     result = bench.run(options.model, options.runs)
     rival = result["compressai"]
     print(
@@ -411,6 +423,51 @@ def _bench(options) -> None:
         print(f"{row['side']:>6} {row['encode']:>12.3f} {row['decode']:>12.3f} {row['peak_megabytes']:>9.0f}")
     if options.json:
         evaluation.write_json(options.json, result)
+
+
+def _bench_codecs(options) -> None:
+    from plic_lib import bench, bench_codecs, evaluation
+
+    if unknown := [name for name in options.codecs if name not in bench_codecs.NAMES]:
+        raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(bench_codecs.NAMES)}")
+    sizes = options.sizes or bench_codecs.SIZES
+    if min(sizes) <= 0 or max(sizes) * 1e6 > images.MAX_PIXELS:
+        raise UsageError(f"--sizes takes megapixels above 0, up to {images.MAX_PIXELS / 1e6:g}")
+    if options.runs < 1:
+        raise UsageError(f"--runs is 1 or more, not {options.runs}")
+    result = bench_codecs.run(bench.load(options.model), options.codecs or bench_codecs.NAMES, sizes, options.runs)
+    print(
+        f"{result['model']}, {result['cpu']}, one {'core' if result['pinned_to_one_core'] else 'thread'}, "
+        f"median of {options.runs} interleaved runs up to {bench_codecs.REPEAT_LIMIT:g} megapixels, one run above; load at the start "
+        f"{result['load_at_start']:.1f}\nMB: the whole process, and what it has above an idle one; "
+        "x: times the seconds of plic; *: random weights, so the bits mean nothing"
+    )
+    columns = ("bpp", "encode s", "decode s", "enc MP/s", "dec MP/s", "encode x", "decode x", "MB", "above")
+    for size in sorted({row["megapixels"] for row in result["rows"]}):
+        rows = [row for row in result["rows"] if row["megapixels"] == size]
+        width, height = rows[0]["pixels"]
+        print(f"\n{f'{width} x {height}, {size:.2f} MP':<22}" + "".join(f"{column:>10}" for column in columns))
+        for row in rows:
+            name = f"{row['codec']}{'*' * (row['codec'] in bench_codecs.COMPRESSAI)}"
+            print(f"{name:<22}" + (f"  {row['reason']}" if "reason" in row else _bench_figures(row)))
+    if result["growth"]:
+        print(f"\n{'growth':<22}{'megapixels':>16}{'encode s/MP':>18}{'decode s/MP':>18}{'MB/MP':>10}")
+    for row in result["growth"]:
+        ends = [
+            f"{a:.3f} to {b:.3f}" for a, b in (row["megapixels"], row["encode_seconds_per_megapixel"], row["decode_seconds_per_megapixel"])
+        ]
+        print(f"{row['codec']:<22}{ends[0]:>16}{ends[1]:>18}{ends[2]:>18}{row['megabytes_per_megapixel']:>10.0f}")
+    if options.json:
+        evaluation.write_json(options.json, {"command": "plic " + " ".join(sys.argv[1:]), **result})
+
+
+def _bench_figures(row: dict) -> str:
+    ratios = "".join(f"{row[key]:>10.3g}" if key in row else f"{'-':>10}" for key in ("encode_ratio", "decode_ratio"))
+    return (
+        f"{row['bpp']:>10.3f}{row['encode_seconds']:>10.3f}{row['decode_seconds']:>10.3f}"
+        f"{row['encode_megapixels_per_second']:>10.2f}{row['decode_megapixels_per_second']:>10.2f}"
+        f"{ratios}{row['peak_megabytes']:>10.0f}{row['megabytes_above_idle']:>10.0f}"
+    )
 
 
 def _bench_training(options) -> None:

@@ -1,8 +1,14 @@
 """The benchmark runs and its figures fit together; no time is asserted."""
 
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
 import torch
 
-from plic_lib import bench, metrics
+from plic_lib import bench, bench_codecs, bench_process, cli, metrics, rivals
 from plic_lib.model import Widths
 from plic_lib.training import Recipe
 
@@ -32,3 +38,64 @@ def test_training_benchmark_at_a_small_size(monkeypatch):
     result = bench.training(recipe, steps=1, runs=1)
     assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "compressai"}
     assert min(result["samples_per_second"].values()) > 0
+
+
+def test_codecs_over_sizes(monkeypatch):
+    monkeypatch.setitem(rivals.CODECS, "VVC", replace(rivals.CODECS["VVC"], missing=lambda: "it is not here"))
+    monkeypatch.setattr(bench_codecs, "SERIAL_LIMIT", 0.01)
+    model = bench.untrained(Widths(N=16, M=24))
+    result = bench_codecs.run(model, ("JPEG", "VVC", "cheng2020-attn"), sizes=(0.06, 0.02), runs=2)
+    names = ["plic", "JPEG", "VVC", "cheng2020-attn"]
+    assert [row["codec"] for row in result["rows"]] == names * 2 and result["hash"] == model.hash and result["threads"] == 1
+    for size, rows in ((0.02, result["rows"][:4]), (0.06, result["rows"][4:])):
+        ours, jpeg, vvc, serial = rows
+        assert vvc["reason"] == "it is not here" and "not timed above 0.01 megapixels" in serial["reason"]
+        assert "bpp" not in vvc and all("reason" not in row for row in (ours, jpeg))
+        assert 0.15 < jpeg["bpp"] <= bench_codecs.TARGET_BPP
+        for row in (ours, jpeg):
+            width, height = row["pixels"]
+            assert row["megapixels"] == width * height / 1e6 and abs(row["megapixels"] / size - 1) < 0.1
+            assert len(row["runs"]) == 2 and row["peak_megabytes"] > row["megabytes_above_idle"] > 0
+            for what in ("encode", "decode"):
+                seconds = row[f"{what}_seconds"]
+                assert seconds == sum(run[f"{what}_seconds"] for run in row["runs"]) / 2 > 0
+                assert row[f"{what}_megapixels_per_second"] == row["megapixels"] / seconds
+                assert row[f"{what}_ratio"] == seconds / ours[f"{what}_seconds"]
+    assert [growth["codec"] for growth in result["growth"]] == ["plic", "JPEG"]
+    small, large = (rows[0] for rows in (result["rows"][:4], result["rows"][4:]))
+    assert result["growth"][0]["megapixels"] == [small["megapixels"], large["megapixels"]]
+    assert result["growth"][0]["encode_seconds_per_megapixel"][1] == large["encode_seconds"] / large["megapixels"]
+
+
+def _no_memory():
+    torch.empty(2**60)
+
+
+def _killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_codec_that_fails_says_why():
+    with pytest.raises(bench_process.NotMeasured, match="^out of memory"):
+        bench_process.in_fresh_process(_no_memory)
+    with pytest.raises(bench_process.NotMeasured, match="killed by the system, most likely for want of memory"):
+        bench_process.in_fresh_process(_killed)
+
+
+def test_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(rivals.CODECS, "VVC", replace(rivals.CODECS["VVC"], missing=lambda: "it is not here"))
+    out = tmp_path / "bench.json"
+    assert cli.main(["bench", "--codecs", "VVC", "mbt2018", "--sizes", "0.01", "--runs", "1", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "it is not here" in printed and "mbt2018*" in printed
+    result = json.loads(out.read_text())
+    _, vvc, rival = result["rows"]
+    assert vvc["reason"] == "it is not here" and rival["codec"] == "mbt2018" and rival["bpp"] > 0 and result["growth"] == []
+    assert result["command"].startswith("plic") and result["cpu"] and result["versions"] and result["model"] == "mini"
+    for arguments, advice in (
+        (["--codecs", "PNG"], "no codec 'PNG'; there are plic, JPEG,"),
+        (["--codecs", "--sizes", "100"], "up to 50"),
+        (["--codecs", "--runs", "0"], "1 or more"),
+        (["--sizes", "1"], "--sizes belongs to --codecs"),
+    ):
+        assert cli.main(["bench", *arguments]) == 1 and advice in capsys.readouterr().err

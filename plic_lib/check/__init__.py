@@ -47,8 +47,10 @@ from plic_lib.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
 from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
 from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
 from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
+from plic_lib.check.low import low_1, low_2, low_3, low_4  # noqa: E402
 from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
 from plic_lib.check.roi import roi_1, roi_2, roi_3, roi_4  # noqa: E402
+from plic_lib.check.train import train_1, train_2, train_3, train_4  # noqa: E402
 
 __all__ = [
     "FAILED",
@@ -87,6 +89,10 @@ __all__ = [
     "loss_3",
     "loss_4",
     "loss_5",
+    "low_1",
+    "low_2",
+    "low_3",
+    "low_4",
     "rate_1",
     "rate_2",
     "rate_3",
@@ -95,4 +101,8 @@ __all__ = [
     "roi_2",
     "roi_3",
     "roi_4",
+    "train_1",
+    "train_2",
+    "train_3",
+    "train_4",
 ]
