@@ -99,7 +99,7 @@ def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: lis
         optimizer.load_state_dict(state["optimizer"])
     crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=True)
     items = (range(k * recipe.batch, (k + 1) * recipe.batch) for k in range(step, recipe.steps))
-    perceptual = metrics.LPIPS()
+    perceptual = metrics.LPIPS() if recipe.lpips else None
     bar = tqdm(total=recipe.steps, initial=step, unit="step")
     for pairs in DataLoader(DecodedCrops(crops, codec, *qualities), batch_sampler=items):
         x, decoded = (t.contiguous(memory_format=torch.channels_last) for t in pairs.unbind(1))

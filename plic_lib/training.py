@@ -186,7 +186,7 @@ class Trainer:
         if self.discriminator:
             self.discriminator.to(self.accelerator.device, memory_format=torch.channels_last)
             self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.discriminator_rate)
-        self.perceptual = metrics.LPIPS().to(self.accelerator.device)
+        self.perceptual = metrics.LPIPS().to(self.accelerator.device) if recipe.lpips else None
         self.crops = RandomCrops(self.folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=self.workers == 0)
         self._resume()
         self._prepare()
@@ -338,15 +338,16 @@ class Trainer:
                 totals["noisy"] += float(noisy.y_bits.sum() + noisy.z_bits.sum())
                 totals["pixels"] += x.shape[1] * x.shape[2]
                 totals["psnr"] += metrics.psnr(x, x_hat) / len(pictures)
-                distance = self.perceptual(*(t[None].to(self.accelerator.device) for t in (x, x_hat)))
-                totals["lpips"] += float(distance) / len(pictures)
+                if self.perceptual:
+                    distance = self.perceptual(*(t[None].to(self.accelerator.device) for t in (x, x_hat)))
+                    totals["lpips"] += float(distance) / len(pictures)
             sheet.append(torch.cat(decoded, 1))
             rows.append(
                 {
                     "level": level,
                     "bpp": round(totals["file"] / totals["pixels"], 5),
                     "psnr": round(totals["psnr"], 3),
-                    "lpips": round(totals["lpips"], 5),
+                    "lpips": round(totals["lpips"], 5) if self.perceptual else None,
                     "gap": round(totals["stream"] / totals["estimate"] - 1, 5),
                     "noise_gap": round(totals["noisy"] / totals["estimate"] - 1, 5),
                 }

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plic_lib import bench, bench_codecs, bench_process, cli, metrics, rivals
+from plic_lib import bench, bench_codecs, bench_process, cli, rivals
 from plic_lib.model import Widths
 from plic_lib.training import Recipe
 
@@ -31,9 +31,7 @@ def test_pictures_of_any_size():
     )
 
 
-def test_training_benchmark_at_a_small_size(monkeypatch):
-    if not metrics.weights_path("alex").is_file():
-        monkeypatch.setattr(metrics, "LPIPS", lambda: torch.nn.Identity())
+def test_training_benchmark_at_a_small_size():
     recipe = Recipe(widths=Widths(N=16, M=24), batch=1, crop=64, gan=5e-4, discriminator=8, lpips=0.0)
     result = bench.training(recipe, steps=1, runs=1)
     assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "compressai"}

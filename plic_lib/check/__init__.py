@@ -49,6 +49,7 @@ from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E40
 from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
 from plic_lib.check.low import low_1, low_2, low_3, low_4  # noqa: E402
 from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
+from plic_lib.check.results import results_1, results_2, results_3, results_4  # noqa: E402
 from plic_lib.check.roi import roi_1, roi_2, roi_3, roi_4  # noqa: E402
 from plic_lib.check.train import train_1, train_2, train_3, train_4  # noqa: E402
 
@@ -97,6 +98,10 @@ __all__ = [
     "rate_2",
     "rate_3",
     "rate_4",
+    "results_1",
+    "results_2",
+    "results_3",
+    "results_4",
     "roi_1",
     "roi_2",
     "roi_3",
