@@ -1,5 +1,6 @@
 """Curves, BD-rates and intervals from what ``results`` measured."""
 
+import itertools
 import json
 import math
 import warnings
@@ -27,6 +28,7 @@ LABELS = {
 
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 MARKERS = "osv^DP*X<>"
+RIVALS = (figures.ORANGE, figures.SKY, figures.GREEN, figures.PURPLE, "0.3", figures.YELLOW)
 
 Curve = tuple[np.ndarray, np.ndarray]  #: bits per pixel, ascending, and the metric
 
@@ -97,13 +99,14 @@ def interval(function: Callable[[np.ndarray], float | None], pictures: int, draw
 
 
 def draw(axis: Axes, result: dict, metric: str, others: list[str] = (), limits: tuple[float, float] = (0.04, 0.7)) -> None:
-    """Every codec's curve of one metric: ours solid and wide, measured rivals thin, published ones (``others``) dashed."""
+    """Every codec's curve of one metric: ours solid and wide, measured rivals thin, recorded ones (``others``, of ``published``) dashed."""
     ours = [name for name, found in result["codecs"].items() if found["hash"]]
-    colours = dict(zip(ours, (figures.RED, figures.BLUE, figures.GREEN, figures.PURPLE)))
+    rivals = [name for name in result["codecs"] if name not in ours]
+    colours = dict(zip(ours, (figures.RED, figures.BLUE, "black"))) | dict(zip(rivals, itertools.cycle(RIVALS)))
     for name in result["codecs"]:
         if (found := curve(result, name, metric)) is not None:
-            own = {"color": colours[name], "linewidth": 2.5, "zorder": 3} if name in ours else {"linewidth": 1}
-            axis.plot(*found, marker=MARKERS[len(axis.lines) % len(MARKERS)], markersize=4, label=name, **({"color": "0.35"} | own))
+            own = {"linewidth": 2.5, "zorder": 3} if name in ours else {"linewidth": 1}
+            axis.plot(*found, marker=MARKERS[len(axis.lines) % len(MARKERS)], markersize=4, color=colours[name], label=name, **own)
     for name in others:
         if (found := published(name, metric)) is not None:
             axis.plot(
@@ -113,7 +116,7 @@ def draw(axis: Axes, result: dict, metric: str, others: list[str] = (), limits: 
                 markersize=4,
                 color="0.6",
                 linewidth=1,
-                label=f"{name}, published",
+                label=f"{name}, recorded",
             )
     shown = [y for line in axis.lines for x, y in zip(*line.get_data()) if limits[0] <= x <= limits[1]]
     margin = 0.05 * (max(shown) - min(shown))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plic_lib import checkpoint, compare, rivals
+
 ROOT = Path(__file__).resolve().parent.parent
 KODAK = json.loads((ROOT / "data/results/mini_kodak.json").read_text())
 VVC = json.loads((ROOT / "data/results/vvc_kodak.json").read_text())["points"]
@@ -61,3 +63,48 @@ def test_readme_quotes_the_figures_of_regions(mini):
         assert file["bytes"] == sum(row["files"][name]["bytes"] for row in recorded["pictures"])
         figures = f"| {file['bytes']:,} | {file['psnr_inside']:.2f} | {file['psnr_outside']:.2f} | {file['lpips_inside']:.4f} | {file['lpips_outside']:.4f} |"
         assert figures in content, figures
+
+
+# ---------------------------------------------------------------- data/results/kodak.json, by `make results`
+
+RESULT = compare.load("kodak")
+
+
+def test_results_are_of_the_shipped_models_and_complete():
+    ours = {name: found["hash"] for name, found in RESULT["codecs"].items() if found["hash"]}
+    assert ours == {name: checkpoint.load(name).hash for name in checkpoint.available()}
+    assert len(RESULT["pictures"]) == 24
+    for name, found in RESULT["codecs"].items():
+        for point in found["points"]:
+            assert all(len(point[column]) == 24 for column in ("bytes", "psnr", "ms_ssim", "lpips", "lpips_squeeze")), name
+    assert set(RESULT["codecs"]) | set(RESULT["missing"]) >= set(rivals.CODECS)
+
+
+def test_results_agree_with_the_shipped_model_s_own():
+    points = {point["quality"]: point for point in RESULT["codecs"]["mini"]["points"]}
+    for total in KODAK["totals"]:
+        assert sum(points[total["level"]]["bytes"]) == total["bytes"]
+        assert np.mean(points[total["level"]]["lpips"]) == pytest.approx(total["lpips"], abs=1e-4)
+
+
+def test_the_set_meets_the_three_rates():
+    for rows in RESULT["targets"].values():
+        assert [row["target"] for row in rows] == [0.075, 0.15, 0.3]
+        assert all(row["bpp"] == pytest.approx(row["target"], rel=0.02) for row in rows)
+
+
+def test_readme_s_results_are_the_recorded_ones():
+    content = (ROOT / "README.md").read_text()
+    written = content.partition(compare.START)[2].partition(compare.END)[0].strip()
+    assert written == compare.readme_section(RESULT, "kodak") and (ROOT / "data/results/kodak.png").is_file()
+
+
+def test_mini_gan_s_card_quotes_the_figures():
+    content = (ROOT / "data/checkpoints/mini-gan.md").read_text()
+    pixels = sum(p["width"] * p["height"] for p in RESULT["pictures"])
+    for name in ("mini", "mini-gan"):
+        for point in RESULT["codecs"][name]["points"]:
+            if point["quality"] in (0, 1, 2):
+                psnr, ms_ssim, lpips, squeeze = (np.mean(point[k]) for k in ("psnr", "ms_ssim", "lpips", "lpips_squeeze"))
+                row = f"| {point['quality']:g} | {name} | {8 * sum(point['bytes']) / pixels:.4f} | {psnr:.2f} | {ms_ssim:.4f} | {lpips:.4f} | {squeeze:.4f} | {point['kid_alexnet']:.4f} |"
+                assert row in content, row

@@ -75,7 +75,7 @@ def results_3(bd_lines):
         test_rates = test_rates * math.exp(mean - float(torch.trapezoid(gap, grid) / (high - low)))
         expected = 100 * math.expm1(mean)
         value = float(bd_lines(rates, values, test_rates, test_values))
-        near = lambda other: abs(value - other) < 0.2 + 0.002 * abs(other)  # noqa: E731
+        near = lambda other, value=value: abs(value - other) < 0.2 + 0.002 * abs(other)  # noqa: E731
         assert math.isfinite(value), "the result is not a finite number; the common range ends where the first curve ends"
         assert near(expected) or not near(100 * math.expm1(-mean)), (
             "the sign of the gap is turned: positive where the tested codec needs more bytes than the anchor"

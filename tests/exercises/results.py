@@ -35,11 +35,11 @@ EXERCISES = {
     "results_2": (
         "rate_for",
         {
-            "straight over the rate": lambda r, v, w: (
-                r[k := int((v < w).sum()) - 1] + (w - v[k]) / (v[k + 1] - v[k]) * (r[k + 1] - r[k])
-            ),
+            "straight over the rate": lambda r, v, w: r[k := int((v < w).sum()) - 1] + (w - v[k]) / (v[k + 1] - v[k]) * (r[k + 1] - r[k]),
             "lies between": lambda r, v, w: r[int((v - w).abs().argmin())],
-            "turn it back": lambda r, v, w: torch.lerp(r.log()[k := int((v < w).sum()) - 1], r.log()[k + 1], (w - v[k]) / (v[k + 1] - v[k])),
+            "turn it back": lambda r, v, w: torch.lerp(
+                r.log()[k := int((v < w).sum()) - 1], r.log()[k + 1], (w - v[k]) / (v[k + 1] - v[k])
+            ),
         },
     ),
     "results_3": (
