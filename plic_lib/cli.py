@@ -357,7 +357,7 @@ def _results(options) -> None:
     result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
     if result is None:  # not the first of several processes
         return
-    about = {"command": "plic " + " ".join(sys.argv[1:]), "folder": name, "versions": results.versions()}
+    about = {"command": f"plic results {name}", "folder": name, "versions": results.versions()}
     out = Path(options.json or compare.FOLDER / f"{name}.json")
     evaluation.write_json(out, {**about, **result}, indent=None)
     for what, reason in result["missing"].items():
@@ -526,7 +526,7 @@ def _enhance(options) -> None:
             shown = " ".join(f"{figures[c]:>13.4f}" if figures.get(c) is not None else f"{'-':>13}" for c in columns)
             print(f"{row['level']:>5g} {name:<12} {shown}")
     if options.json:
-        about = {"command": "plic " + " ".join(sys.argv[1:]), **evaluation.provenance(model)}
+        about = {"command": f"plic enhance --codec {classic.name} --steps {recipe.steps} --seed {recipe.seed}", **evaluation.provenance(model)}
         about |= {"classic": classic.name, "steps": recipe.steps, "seed": recipe.seed, "evaluated_on": Path(options.eval).name}
         evaluation.write_json(options.json, {**about, "levels": rows})
 

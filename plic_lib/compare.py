@@ -161,7 +161,7 @@ def readme_table(result: dict, bpp: float = 0.15, anchor: str = "HEVC") -> str:
             bytes_ = "no common quality" if percent is None else f"{percent:+.0f} % (overlap {overlap:.0%})"
         lines.append(
             f"| {name} | {show(value['lpips'], 3)}{'' if spread is None else f' ({spread[0]:.3f} to {spread[1]:.3f})'} | {show(value['lpips_squeeze'], 3)} "
-            f"| {show(value['kid_alexnet'], 2)} | {show(value['psnr'], 2)} | {show(value['ms_ssim'], 4)} | {bytes_} |"
+            f"| {show(value['kid_alexnet'], 3)} | {show(value['psnr'], 2)} | {show(value['ms_ssim'], 4)} | {bytes_} |"
         )
     return "\n".join(lines)
 
