@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="DIR", help="folder for the training state")
     sub.add_argument("--steps", type=int, help="steps of the network (default: 3000, as the runs of ablate)")
     sub.add_argument("--seed", type=int, default=0, help="of crops and weights (default: %(default)s)")
-    sub.add_argument("--json", metavar="OUT", help="write all figures here")
+    sub.add_argument("--json", metavar="OUT", help="write all figures here, and a sheet of pieces at level 1 beside it as PNG")
 
     sub = command("freeze", _freeze, "turn a training state into a checkpoint that can write files")
     sub.add_argument("state", metavar="STATE.pt")
@@ -526,7 +526,11 @@ def _enhance(options) -> None:
             shown = " ".join(f"{figures[c]:>13.4f}" if figures.get(c) is not None else f"{'-':>13}" for c in columns)
             print(f"{row['level']:>5g} {name:<12} {shown}")
     if options.json:
-        about = {"command": f"plic enhance --codec {classic.name} --steps {recipe.steps} --seed {recipe.seed}", **evaluation.provenance(model)}
+        images.to_image(enhance.sheet(model, network, classic, 1.0)).save(Path(options.json).with_suffix(".png"), optimize=True)
+        about = {
+            "command": f"plic enhance --codec {classic.name} --steps {recipe.steps} --seed {recipe.seed}",
+            **evaluation.provenance(model),
+        }
         about |= {"classic": classic.name, "steps": recipe.steps, "seed": recipe.seed, "evaluated_on": Path(options.eval).name}
         evaluation.write_json(options.json, {**about, "levels": rows})
 

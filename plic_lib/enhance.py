@@ -166,3 +166,20 @@ def compare(model: TrainedModel, network: Enhancer, classic: Codec, folder: str 
             row["files"][name] = mean | whole.figures() | {"pictures": pictures}
         rows.append(row)
     return rows
+
+
+#: photograph -> left and top of the square piece of it that ``sheet`` shows
+PIECES = {"chelsea": (150, 60), "coffee": (300, 90)}
+PIECE = 128  #: pixels
+
+
+def sheet(model: TrainedModel, network: Enhancer, classic: Codec, level: float) -> Tensor:
+    """Pieces of photographs, one row each: the original, the classic codec, the same repaired, end to end, all at equal bytes."""
+    rows = []
+    for name, (left, top) in PIECES.items():
+        x = datasets.sample(name)
+        data = codec.encode(model, x, level)
+        decoded = classic.decode(rivals.encode_to_bytes(classic, x, len(data))[0])[:, : x.shape[1], : x.shape[2]]
+        pictures = (x, decoded, repair(network, decoded), codec.decode(model, data))
+        rows.append(torch.cat([p[:, top : top + PIECE, left : left + PIECE] for p in pictures], dim=2))
+    return torch.cat(rows, dim=1)

@@ -78,3 +78,12 @@ def test_comparison_is_at_equal_bytes(tiny, folder):
         assert row["excess"] == excess and (row["larger"] == 0) == (excess == 0)
         assert files["repaired"]["psnr"] == pytest.approx(files["classic"]["psnr"])  # the identity so far
     assert rows[1]["files"]["end_to_end"]["bytes"] > rows[0]["files"]["end_to_end"]["bytes"]
+
+
+def test_the_sheet_begins_with_the_originals(tiny):
+    sheet = enhance.sheet(tiny, enhance.Enhancer().eval(), CODEC, 1.0)
+    assert sheet.shape == (3, 2 * enhance.PIECE, 4 * enhance.PIECE)
+    left, top = enhance.PIECES["chelsea"]
+    assert torch.equal(sheet[:, : enhance.PIECE, : enhance.PIECE], datasets.sample("chelsea")[:, top : top + 128, left : left + 128])
+    classic, repaired = (sheet[:, :, k * enhance.PIECE : (k + 1) * enhance.PIECE] for k in (1, 2))
+    assert (classic - repaired).abs().max() <= 0.501 / 255  # the identity so far
