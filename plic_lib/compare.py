@@ -105,7 +105,8 @@ def draw(axis: Axes, result: dict, metric: str, others: list[str] = (), limits: 
     colours = dict(zip(ours, (figures.RED, figures.BLUE, "black"))) | dict(zip(rivals, itertools.cycle(RIVALS)))
     for name in result["codecs"]:
         if (found := curve(result, name, metric)) is not None:
-            own = {"linewidth": 2.5, "zorder": 3} if name in ours else {"linewidth": 1}
+            # the second of ours is thinner, so that it does not hide the first where they agree
+            own = {"linewidth": max(1.5, 4 - 2 * ours.index(name)), "zorder": 3} if name in ours else {"linewidth": 1}
             axis.plot(*found, marker=MARKERS[len(axis.lines) % len(MARKERS)], markersize=4, color=colours[name], label=name, **own)
     for name in others:
         if (found := published(name, metric)) is not None:
