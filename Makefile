@@ -25,10 +25,10 @@ app: setup
 notebooks: setup
 	.venv/bin/python notebooks/run.py
 
-# every codec over a folder of pictures, and the README's results: make results PICTURES=~/kodak
+# every codec over a folder of pictures, as in: make results PICTURES=~/kodak; a folder named kodak renews the README too
 PICTURES ?= kodak
 results: setup
-	.venv/bin/plic results $(PICTURES) --readme
+	.venv/bin/plic results $(PICTURES) $(if $(filter kodak,$(notdir $(PICTURES))),--readme)
 
 bench: setup
 	.venv/bin/plic bench
