@@ -44,6 +44,7 @@ from plic_lib.check.asymmetric import asymmetric_1, asymmetric_2, asymmetric_3, 
 from plic_lib.check.bottleneck import bottleneck_1, bottleneck_2, bottleneck_3, bottleneck_4, bottleneck_5  # noqa: E402
 from plic_lib.check.context import context_1, context_2, context_3, context_4, context_5  # noqa: E402
 from plic_lib.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
+from plic_lib.check.gan import gan_1, gan_2, gan_3, gan_4, gan_5  # noqa: E402
 from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
 from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
 from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
@@ -77,6 +78,11 @@ __all__ = [
     "gain_2",
     "gain_3",
     "gain_4",
+    "gan_1",
+    "gan_2",
+    "gan_3",
+    "gan_4",
+    "gan_5",
     "gdn_1",
     "gdn_2",
     "gdn_3",
