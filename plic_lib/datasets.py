@@ -75,7 +75,8 @@ class RandomCrops(Dataset):
 
     def _open(self, index: int) -> Image.Image:
         """Picture ``index``, or the next one that can be read; a broken file is announced and passed over."""
-        for path in self.paths[index:] + self.paths[:index]:
+        for further in range(len(self.paths)):
+            path = self.paths[(index + further) % len(self.paths)]
             if self.kept is not None and path in self.kept:
                 return self.kept[path]
             try:
