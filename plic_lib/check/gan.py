@@ -16,8 +16,13 @@ def _close(value, expected) -> bool:
     return value.numel() == 1 and math.isclose(float(value), float(expected), rel_tol=2e-5, abs_tol=1e-6)
 
 
-def _judge(real: Tensor, fake: Tensor) -> Tensor:
-    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+def _terms(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+    """The two terms of the loss of a network that wants ``high`` above ``low``."""
+    return F.softplus(low.mean() - high).mean(), F.softplus(low - high.mean()).mean()
+
+
+def _loss(high: Tensor, low: Tensor) -> Tensor:
+    return sum(_terms(high, low))
 
 
 def _logits() -> tuple[Tensor, Tensor]:
@@ -25,26 +30,29 @@ def _logits() -> tuple[Tensor, Tensor]:
     return torch.randn(shape) + random.uniform(0.5, 1.5), torch.randn(shape)
 
 
-def _is_a_safe_loss(answer, expected) -> None:
-    """Right at usual logits, finite at large ones, with the slopes of the formula."""
+def _is_a_safe_loss(answer) -> None:
+    """``answer(high, low)`` is right at usual logits, finite at large ones, and has the slopes of the formula."""
     for _ in range(3):
-        real, fake = _logits()
-        value = torch.as_tensor(answer(real, fake))
+        high, low = _logits()
+        value, expected = torch.as_tensor(answer(high, low)), _loss(high, low)
         assert value.numel() == 1, f"the loss is one number, not {value.numel()}: average over the patches"
-        assert not _close(value, expected(real, fake) * real.numel()), "average over the patches, do not sum"
-        assert not _close(value, -expected(real, fake)), "the sign: a loss is small where its network does well"
-        assert _close(value, expected(real, fake)), (
-            f"expected {expected(real, fake):.4f}, got {float(value):.4f}: each patch is compared with the mean of the other kind, in both terms"
+        assert not _close(value, expected * high.numel()), "average over the patches, do not sum"
+        assert not _close(value, -expected), "the sign: a loss is small where its network does well"
+        assert not _close(value, -_loss(low, high)), "this is minus the other side's loss: exchange the roles instead"
+        assert not _close(value, expected / 2), "add the two terms, do not average them"
+        assert not any(_close(value, term) for term in _terms(high, low)), "one of the two terms is missing"
+        assert _close(value, expected), (
+            f"expected {expected:.4f}, got {float(value):.4f}: each patch is compared with the mean of the other kind, in both terms"
         )
-    real, fake = torch.tensor([500.0, -500.0, 3.0]), torch.tensor([-480.0, 490.0, 1.0])
-    value = torch.as_tensor(answer(real, fake))
+    high, low = torch.tensor([500.0, -500.0, 3.0]), torch.tensor([-480.0, 490.0, 1.0])
+    value = torch.as_tensor(answer(high, low))
     assert value.isfinite(), "not finite at a logit of 500: which function replaces the logarithm of a sigmoid?"
-    assert _close(value, expected(real, fake)), "at logits of 500 the value is wrong: something was cut off"
-    real, fake = (logits.requires_grad_() for logits in _logits())
-    value = answer(real, fake)
+    assert _close(value, _loss(high, low)), "at logits of 500 the value is wrong: something was cut off"
+    high, low = (logits.requires_grad_() for logits in _logits())
+    value = answer(high, low)
     assert isinstance(value, Tensor) and value.requires_grad, "no slope reaches the logits"
-    mine = torch.autograd.grad(value, (real, fake), allow_unused=True)
-    exact = torch.autograd.grad(expected(real, fake), (real, fake))
+    mine = torch.autograd.grad(value, (high, low), allow_unused=True)
+    exact = torch.autograd.grad(_loss(high, low), (high, low))
     assert all(m is not None and torch.allclose(m, e, atol=1e-5) for m, e in zip(mine, exact)), (
         "the value is right, the slopes are not: they pass through the means, too"
     )
@@ -75,14 +83,14 @@ def gan_2(judge_loss):
     """``judge_loss(real, fake)``: the relativistic average loss of the discriminator."""
     real, fake = _logits()
     value = torch.as_tensor(judge_loss(real, fake))
-    assert not _close(value, _judge(fake, real)), "the roles are exchanged: the judge wants real above fake"
+    assert not _close(value, _loss(fake, real)), "the roles are exchanged: the judge wants real above fake"
     assert not _close(value, F.softplus(-real).mean() + F.softplus(fake).mean()), (
         "this judges each alone; a relativistic loss looks at differences"
     )
     assert not _close(value, 2 * F.softplus(fake - real).mean()), (
         "this compares patches at the same place; here each is compared with a mean"
     )
-    _is_a_safe_loss(judge_loss, _judge)
+    _is_a_safe_loss(judge_loss)
 
 
 @exercise
@@ -95,10 +103,7 @@ def gan_3(forger_loss):
         downhill = -torch.autograd.grad(value, fake, retain_graph=True, allow_unused=True)[0]
         assert not (downhill < 0).all(), "a step downhill moves every fake logit down: this helps the judge"
     assert not _close(value, F.softplus(-fake).mean()), "this is the plain form: it looks at the fake logits alone"
-    fake = fake.detach()
-    terms = F.softplus(real - fake.mean()).mean(), F.softplus(real.mean() - fake).mean()
-    assert not any(_close(value, term) for term in terms), "one of the two terms is missing"
-    _is_a_safe_loss(forger_loss, lambda real, fake: _judge(fake, real))
+    _is_a_safe_loss(lambda high, low: forger_loss(low, high))
 
 
 def _shares(real: Tensor, fake: Tensor) -> tuple[float, float]:
@@ -116,7 +121,8 @@ def gan_4(chance):
         above, equal = _shares(real.flatten()[:, None], fake.flatten())
         here, tied = _shares(real, fake)
         expected, same_place = above + equal / 2, here + tied / 2
-        if min(abs(same_place - wanted) for wanted in (expected, 1 - expected, above, above + equal)) < 1e-3:
+        answers = sorted((expected, 1 - expected, same_place, above, above + equal))
+        if min(b - a for a, b in zip(answers, answers[1:])) < 1e-3:
             continue  # a wrong answer could pass for another one
         drawn += 1
         value = torch.as_tensor(chance(real, fake))
@@ -141,11 +147,11 @@ def gan_5(judge_step):
     steps, x_hat = {}, painter(x).detach()
     for name, real, fake, left in (("right", x, x_hat, 0.0), ("exchanged", x_hat, x, 0.0), ("left over", x, x_hat, 1.0)):
         twin = copy.deepcopy(judge)
-        value = _judge(twin(real), twin(fake))
+        value = _loss(twin(real), twin(fake))
         slopes = torch.autograd.grad(value, list(twin.parameters()))
         steps[name] = [p.detach() - 0.1 * (g + left) for p, g in zip(twin.parameters(), slopes)]
     before = [p.detach().clone() for p in judge.parameters()]
-    judge_step(judge, torch.optim.SGD(judge.parameters(), lr=0.1), _judge, x, painter(x))
+    judge_step(judge, torch.optim.SGD(judge.parameters(), lr=0.1), _loss, x, painter(x))
     after = [p.detach() for p in judge.parameters()]
     is_like = lambda wanted: all(torch.allclose(a, w, atol=1e-6) for a, w in zip(after, wanted))  # noqa: E731
     assert all(p.grad is None for p in painter.parameters()), (

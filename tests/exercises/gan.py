@@ -61,6 +61,8 @@ EXERCISES = {
             "do not sum": lambda real, fake: _loss(real, fake, torch.Tensor.sum),
             "not finite": _with_sigmoids,
             "through the means": _cut_off_means,
+            "two terms is missing": lambda real, fake: F.softplus(fake.mean() - real).mean(),
+            "do not average": lambda real, fake: _loss(real, fake) / 2,
         },
     ),
     "gan_3": (
@@ -69,6 +71,8 @@ EXERCISES = {
             "helps the judge": lambda real, fake: _loss(real, fake),
             "plain form": lambda real, fake: F.softplus(-fake).mean(),
             "one of the two": lambda real, fake: F.softplus(real.mean() - fake).mean(),
+            "minus the other": lambda real, fake: -_loss(real, fake),
+            "do not average": lambda real, fake: _loss(fake, real) / 2,
             "not finite": lambda real, fake: _with_sigmoids(fake, real),
         },
     ),
