@@ -43,6 +43,8 @@ if [ "${TORCH:-}" = cpu ] && [ "$(uname -s)" = Linux ]; then
     $pip torch torchvision --index-url https://download.pytorch.org/whl/cpu || stop "PyTorch's CPU build could not be installed; see the messages above"
 fi
 $pip -r requirements.txt || stop "pip could not install requirements.txt; see the messages above"
-# LPIPS needs AlexNet's weights. Without a network everything else works and says that LPIPS is left out.
-.venv/bin/plic doctor --fetch alex >/dev/null 2>&1 || echo "plic: AlexNet's weights could not be downloaded, so LPIPS is left out for now; 'plic doctor --fetch alex' tries again"
+# LPIPS needs the weights of AlexNet and SqueezeNet. Without a network everything else works and says that LPIPS is left out.
+for net in alex squeeze; do
+    .venv/bin/plic doctor --fetch $net >/dev/null 2>&1 || echo "plic: weights for LPIPS-$net could not be downloaded, so it is left out for now; 'plic doctor --fetch $net' tries again"
+done
 touch $ready

@@ -16,7 +16,7 @@ from plic_lib import codec, evaluation, images
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import sample
 from plic_lib.model import MINI
-from plic_lib.training import PRESETS, Recipe, Trainer, freeze_state
+from plic_lib.training import PRESETS, Recipe, Trainer, TrainingError, freeze_state
 
 STEPS = 3000
 SEEDS = (0, 1)
@@ -52,9 +52,15 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
 
     Returns:
         The result's path.
+
+    Raises:
+        TrainingError: the result that is there was made with another recipe or other pictures.
     """
     path = Path(results) / f"{name}-{seed}.json"
     if path.exists():
+        found = json.loads(path.read_text())
+        if not made_with(found, recipe(name, seed, steps)) or found["evaluated_on"] != Path(eval_folder).name:
+            raise TrainingError(f"{path} is the result of another recipe or of other pictures; use another folder for the results")
         return path
     folder = Path(work) / f"{name}-{seed}"
     Trainer(recipe(name, seed, steps), data, folder).run()
@@ -77,6 +83,12 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
         },
     )
     return path
+
+
+def made_with(result: dict, recipe: Recipe) -> bool:
+    """Whether a result is of this recipe. Settings that came later than the result had no effect then."""
+    settings = json.loads(json.dumps(asdict(recipe)))
+    return all(settings.get(key) == value for key, value in result["about"]["recipe"].items())
 
 
 def crops(model: TrainedModel, path: str | Path) -> None:

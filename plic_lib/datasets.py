@@ -14,6 +14,9 @@ from plic_lib import images
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic"}
 
 #: Photographs that come inside scikit-image's wheel: the course needs no download.
+#: Bytes of decoded pictures that a training without loading processes keeps in memory.
+KEEP = 4 * 2**30
+
 SAMPLES = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle")
 
 
@@ -47,15 +50,16 @@ class RandomCrops(Dataset):
         folders: folders of pictures, searched recursively.
         size: side of the crops in pixels.
         downscale: smallest and largest factor; (1, 1) leaves the scale alone.
-        in_memory: keep decoded pictures, for sets of a few thousand.
+        keep: bytes of decoded pictures to keep in memory; the rest are read again each time.
 
     Item: (3, size, size) in [0, 1].
     """
 
-    def __init__(self, folders: list[str], size: int, seed: int = 0, downscale: tuple[float, float] = (0.5, 1.0), in_memory: bool = False):
+    def __init__(self, folders: list[str], size: int, seed: int = 0, downscale: tuple[float, float] = (0.5, 1.0), keep: float = 0):
         self.paths = [path for folder in folders for path in find(folder)]
         self.size, self.seed, self.downscale = size, seed, downscale
-        self.kept: dict[Path, Image.Image] | None = {} if in_memory else None
+        self.kept: dict[Path, Image.Image] = {}
+        self.room = keep
 
     def __len__(self) -> int:
         return torch.iinfo(torch.int64).max
@@ -77,14 +81,16 @@ class RandomCrops(Dataset):
         """Picture ``index``, or the next one that can be read; a broken file is announced and passed over."""
         for further in range(len(self.paths)):
             path = self.paths[(index + further) % len(self.paths)]
-            if self.kept is not None and path in self.kept:
+            if path in self.kept:
                 return self.kept[path]
             try:
                 image = images.open_rgb(path)
             except images.ImageError as error:
                 warnings.warn(f"skipped in training: {error}", stacklevel=2)
                 continue
-            if self.kept is not None:
+            size = 3 * image.width * image.height
+            if size <= self.room:
                 self.kept[path] = image
+                self.room -= size
             return image
         raise images.ImageError("none of the training pictures can be read")

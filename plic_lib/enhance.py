@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from plic_lib import codec, datasets, images, losses, metrics, rivals
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.datasets import RandomCrops
+from plic_lib.datasets import KEEP, RandomCrops
 from plic_lib.rivals import Codec
 from plic_lib.training import Recipe, TrainingError
 
@@ -97,7 +97,7 @@ def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: lis
         step = state["step"]
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-    crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=True)
+    crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, keep=KEEP)
     items = (range(k * recipe.batch, (k + 1) * recipe.batch) for k in range(step, recipe.steps))
     perceptual = metrics.LPIPS() if recipe.lpips else None
     bar = tqdm(total=recipe.steps, initial=step, unit="step")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import gather_object
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ from tqdm.auto import tqdm
 from plic_lib import checkpoint, codec, images, losses, metrics
 from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel, round_weights_
-from plic_lib.datasets import SAMPLES, RandomCrops, sample
+from plic_lib.datasets import KEEP, SAMPLES, RandomCrops, sample
 from plic_lib.discriminator import Discriminator, discriminator_loss, generator_loss
 from plic_lib.integer import freeze
 from plic_lib.losses import Terms
@@ -45,7 +46,7 @@ class Recipe:
     seed: int = 0
     learning_rate: float = 1e-4
     #: (fraction, factor): from this fraction on, the learning rate is this multiple of the first one
-    decay: tuple[tuple[float, float], ...] = ((0.2, 0.5), (0.62, 0.25))
+    decay: tuple[tuple[float, float], ...] = ((0.2, 0.5), (0.625, 0.25))
     gain_speed: float = 10.0  #: learning rate of the gains, relative; each sees 1/n of the steps
     clip: float = 1.0  #: largest norm of the gradient
     #: weights of the objective: rate (one a level, level 0 first), L1 on 0-255, LPIPS, generator's adversarial loss
@@ -70,7 +71,10 @@ class Recipe:
     def weights(self, step: int, level: int = 0) -> Terms:
         """Weights of the four terms at a step that trains ``level``."""
         progress = step / self.steps
-        t = 1.0 if progress >= self.ramp else max(0.0, (progress - self.hold) / (self.ramp - self.hold))
+        if progress >= self.ramp:
+            t = 1.0
+        else:
+            t = 0.0 if progress <= self.hold else (progress - self.hold) / (self.ramp - self.hold)
         geometric = lambda start, end: start ** (1 - t) * end**t  # noqa: E731
         return Terms(
             rate=self.alphas[level] * self.alpha_scale * geometric(self.alpha_start, 1.0),
@@ -94,7 +98,7 @@ _PAPER = Recipe(gan=5e-4, gan_from=0.5, precision="bf16")
 PRESETS = {
     # The paper's three models: its alphas, crops, batch, optimiser and milestones (section 3). Not stated there
     # and chosen here: 800,000 steps in all, the ramp of alpha, and the discriminator from half of the run on.
-    "paper-low": replace(_PAPER, widths=replace(PAPER, pooled=True), alphas=(4.7, 2.6, 1.6), l1=0.04),
+    "paper-low": replace(_PAPER, widths=replace(PAPER, pooled=True), alphas=(4.7, 2.6, 1.6), l1=0.04, l1_start=0.04),
     "paper-mid": replace(_PAPER, alphas=(2.0, 1.35, 0.75)),
     "paper-high": replace(_PAPER, alphas=(1.0, 0.6, 0.45)),
     # Small enough for a laptop: starts on distortion, then learns perception (stage 1 of HiFiC and MS-ILLM in one run).
@@ -140,7 +144,7 @@ class Trainer:
         folders: where the training pictures are.
         out: folder for ``state.pt`` (resume), ``log.jsonl`` and ``samples/``.
         start: what ``start_from`` gave: this run is a second stage and begins with those weights.
-        workers: processes that load pictures; 0 keeps all decoded pictures in memory.
+        workers: processes that load pictures; 0 loads them here, and keeps ``KEEP`` bytes of decoded ones.
         compiled: compile encoder, generator and discriminator (pays on a GPU, after a minute or two).
         tensorboard: write the log for TensorBoard too.
     """
@@ -165,7 +169,12 @@ class Trainer:
             project_dir=self.out,
         )
         if recipe.batch % self.accelerator.num_processes:
-            raise TrainingError(f"a batch of {recipe.batch} cannot be shared evenly by {self.accelerator.num_processes} processes")
+            raise TrainingError(
+                f"a batch of {recipe.batch} cannot be shared evenly by {self.accelerator.num_processes} processes; "
+                f"--set batch={self.accelerator.num_processes} is the smallest that can"
+            )
+        if self.accelerator.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # all crops have one size: let it find the fastest kernels
         torch.manual_seed(recipe.seed)
         self.model = Plic(recipe.widths)
         self.discriminator = Discriminator(recipe.discriminator) if recipe.gan else None
@@ -187,7 +196,7 @@ class Trainer:
             self.discriminator.to(self.accelerator.device, memory_format=torch.channels_last)
             self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.discriminator_rate)
         self.perceptual = metrics.LPIPS().to(self.accelerator.device) if recipe.lpips else None
-        self.crops = RandomCrops(self.folders, recipe.crop, recipe.seed, recipe.downscale, in_memory=self.workers == 0)
+        self.crops = RandomCrops(self.folders, recipe.crop, recipe.seed, recipe.downscale, keep=0 if self.workers else KEEP)
         self._resume()
         self._prepare()
 
@@ -213,7 +222,8 @@ class Trainer:
         """Train to the end of the recipe; may be interrupted and called again."""
         self.shared_model.train()
         bar = tqdm(total=self.recipe.steps, initial=self.step, unit="step", disable=not self.accelerator.is_main_process)
-        self._log({"start": self.step, "processes": self.accelerator.num_processes, "device": str(self.accelerator.device)})
+        surroundings = {"processes": self.accelerator.num_processes, "device": str(self.accelerator.device)}
+        self._log({"start": self.step, **surroundings, "recipe": asdict(self.recipe)})
         started = time.monotonic()
         for x in self._batches():
             figures = self._train_step(x)
@@ -224,13 +234,13 @@ class Trainer:
                 figures = self._summary(figures) | {"seconds": round(time.monotonic() - started, 1)}
                 self._log(figures)
                 bar.set_postfix(level=figures["level"], bpp=figures["bpp"], lpips=figures["lpips"])
+            if self.step % save_every == 0 or last:
+                self.save()
             if (self.step % check_every == 0 or last) and self.accelerator.is_main_process:
                 for row in self.check():
                     self._log({"step": self.step, "check": row})
-            if self.step % save_every == 0 or last:
-                self.save()
-            self.accelerator.wait_for_everyone()
         bar.close()
+        self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
 
     def _train_step(self, x: Tensor) -> dict:
@@ -252,15 +262,10 @@ class Trainer:
             gan=self._adversarial(x, output.x_hat) if weights.gan else 0.0,
         )
         loss = losses.objective(weights, terms)
-        if not torch.isfinite(loss):
-            parts = ", ".join(f"{name} {float(torch.as_tensor(value).detach()):.3g}" for name, value in terms._asdict().items())
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {step} (level {level}: {parts}); "
-                f"the last good state is {self.out / 'state.pt'}. A smaller learning rate may help"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], recipe.clip)
+        self._must_be_finite({"loss": loss, "gradient": norm} | terms._asdict())
         self.optimizer.step()
 
         self.aux_optimizer.zero_grad(set_to_none=True)
@@ -271,7 +276,7 @@ class Trainer:
         figures = {"level": level, "alpha": weights.rate, "learning_rate": recipe.learning_rate * decay, "loss": loss}
         figures |= {"bpp": terms.rate, "l1": terms.l1, "lpips": terms.lpips, "aux": aux, "gradient": norm}
         if weights.gan:
-            figures |= {"gan": terms.gan} | self._train_discriminator(x, output.x_hat.detach(), decay)
+            figures |= {"gan": terms.gan} | self._train_discriminator(x, output.x_hat, decay)
         return figures
 
     def _adversarial(self, x: Tensor, x_hat: Tensor) -> Tensor:
@@ -283,16 +288,27 @@ class Trainer:
         return generator_loss(real, fake)
 
     def _train_discriminator(self, x: Tensor, x_hat: Tensor, decay: float) -> dict:
-        """One step of the discriminator on the pictures of the same step."""
+        """One step of the discriminator on the pictures of the same step; nothing reaches the generator."""
         self.discriminator_optimizer.param_groups[0]["lr"] = self.recipe.discriminator_rate * decay
-        real, fake = self.shared_discriminator(torch.cat([x, x_hat])).float().chunk(2)
+        real, fake = self.shared_discriminator(torch.cat([x, x_hat.detach()])).float().chunk(2)
         loss = discriminator_loss(real, fake)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.recipe.clip)
+        self._must_be_finite({"discriminator": loss, "discriminator_gradient": norm})
         self.discriminator_optimizer.step()
         # how far apart it holds them: 0 when it cannot tell, growing without end when it has won
         return {"discriminator": loss, "discriminator_gap": (real.mean() - fake.mean()).detach(), "discriminator_gradient": norm}
+
+    def _must_be_finite(self, figures: dict) -> None:
+        """Stop before a broken step changes any weights, so that what was saved last is good."""
+        values = torch.stack([torch.as_tensor(v, device=self.accelerator.device).detach().float() for v in figures.values()])
+        if not torch.isfinite(values).all():
+            found = ", ".join(f"{name} {value:.3g}" for name, value in zip(figures, values.tolist()))
+            raise TrainingError(
+                f"not a finite number at step {self.step} (level {self.recipe.level(self.step)}: {found}); "
+                f"the last good state is {self.out / 'state.pt'}. A smaller learning rate may help"
+            )
 
     def _summary(self, figures: dict) -> dict:
         """Plain numbers, means over the processes."""
@@ -314,7 +330,8 @@ class Trainer:
     def check(self) -> list[dict]:
         """Rate and quality of real files of scikit-image's photographs, which are never trained on.
 
-        One row a level; the decoded pictures go to ``samples/``. ``gap`` is what the coded latents cost over the float networks'
+        One row a level; the decoded pictures go to ``samples/``. LPIPS on SqueezeNet, where its
+        weights are, is a witness that was not trained on. ``gap`` is what the coded latents cost over the float networks'
         parallel estimate, as a fraction of it; ``noise_gap`` is how far the noisy
         estimate that the loss sees is above that one.
         """
@@ -324,13 +341,14 @@ class Trainer:
         model = TrainedModel("check", networks, freeze(networks, pictures))
         rows, sheet = [], [torch.cat(pictures, 1)]
         for level in range(model.levels):
-            decoded = []
+            decoded, witness = [], []
             totals = dict.fromkeys(("file", "stream", "estimate", "noisy", "pixels", "psnr", "lpips"), 0.0)
             for x in pictures:
                 analysis = codec.analyse(model, x)
                 data = codec.encode_latents(model, analysis, level)
                 x_hat = codec.decode(model, data)
                 decoded.append(x_hat)
+                witness.append(metrics.lpips_or_none(x, x_hat, net="squeeze"))
                 noisy = networks(x[None], torch.full((1, 1), float(level)), seeds=[0])
                 totals["file"] += 8 * len(data)
                 totals["stream"] += 8 * len(File.unpack(data).stream)
@@ -348,6 +366,7 @@ class Trainer:
                     "bpp": round(totals["file"] / totals["pixels"], 5),
                     "psnr": round(totals["psnr"], 3),
                     "lpips": round(totals["lpips"], 5) if self.perceptual else None,
+                    "lpips_squeeze": None if None in witness else round(sum(witness) / len(witness), 5),
                     "gap": round(totals["stream"] / totals["estimate"] - 1, 5),
                     "noise_gap": round(totals["noisy"] / totals["estimate"] - 1, 5),
                 }
@@ -387,8 +406,12 @@ class Trainer:
 
     def _resume(self) -> None:
         path = self.out / "state.pt"
-        if not path.exists():
-            return
+        if path.exists():
+            self._load(path)
+        if len(set(gather_object([self.step]))) > 1:
+            raise TrainingError(f"the processes do not all see the same {path}: --out has to be on a disk that all of them share")
+
+    def _load(self, path: Path) -> None:
         state = read_state(path, self.accelerator.device)
         if state["recipe"] != json.dumps(asdict(self.recipe)):
             raise TrainingError(f"{path} belongs to a run with another recipe; use another folder, or delete it to start again")

@@ -1,9 +1,50 @@
-"""What a run of the ablation leaves beside its figures."""
+"""The queue of runs, and what each leaves."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 
 from plic_lib import ablation, codec, images
 from plic_lib.datasets import sample
+from plic_lib.model import Widths
+from plic_lib.training import Trainer, TrainingError
+
+RECORDED = Path(__file__).resolve().parent.parent / "data" / "results" / "ablation"
+
+
+def test_the_queue_skips_what_is_done_and_resumes_what_is_not(tmp_path, monkeypatch):
+    small = {"lpips": 0.0, "crop": 64, "batch": 1, "precision": "no", "widths": Widths(N=16, M=24)}
+    monkeypatch.setattr(ablation, "PRESETS", {"mini": replace(ablation.PRESETS["mini"], **small)})
+    monkeypatch.setattr(ablation, "RUNS", {"variable": {}, "l1-0.04": {"l1": 0.04}})
+    for folder in ("data", "eval"):
+        (tmp_path / folder).mkdir()
+        images.to_image(sample("coffee")[:, :128, :128]).save(tmp_path / folder / "coffee.png")
+    queue = [["variable", "l1-0.04"], [0], [tmp_path / "data"], tmp_path / "eval", tmp_path / "work", tmp_path / "results", 3]
+    # interrupted in the second run, after one of its steps was saved
+    interrupted = Trainer(ablation.recipe("l1-0.04", 0, 3), [tmp_path / "data"], tmp_path / "work" / "l1-0.04-0")
+    interrupted._train_step(next(interrupted._batches()))
+    interrupted.step = 1
+    interrupted.save()
+    started = []
+    run = Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda self: started.append(self.step) or run(self))
+    ablation.run_all(*queue)
+    ablation.run_all(*queue)
+    assert started == [0, 1]
+    found = ablation.load(tmp_path / "results")
+    assert sorted(found) == ["l1-0.04", "variable"] and found["l1-0.04"][0]["changes"] == {"l1": 0.04}
+    assert all(len(result["totals"]) == 3 and result["hash"] and result["evaluated_on"] == "eval" for (result,) in found.values())
+    with pytest.raises(TrainingError, match="another recipe"):
+        ablation.run_all(*queue[:-1], 4)
+
+
+def test_the_recorded_results_are_of_the_recipes_that_stand_here():
+    for results in ablation.load(RECORDED).values():
+        for result in results:
+            recipe = ablation.recipe(result["run"], result["seed"])
+            assert ablation.made_with(result, recipe) and not ablation.made_with(result, replace(recipe, l1=0.5)), result["run"]
 
 
 def test_crops_are_pieces_of_the_decoded_photographs(tiny, tmp_path):

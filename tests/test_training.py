@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -27,9 +27,11 @@ def folder(tmp_path_factory):
 
 def test_crops_depend_on_seed_and_number_alone(folder):
     with pytest.warns(UserWarning, match="broken.jpg"):
-        crops = [RandomCrops([folder], 64, in_memory=kept) for kept in (True, False)]
+        crops = [RandomCrops([folder], 64, keep=kept) for kept in (1e9, 900_000, 0)]  # both pictures, one, none
         first = [crops[0][k] for k in range(30)]
-        assert all(torch.equal(crops[1][k], first[k]) for k in reversed(range(30)))
+        for fewer in crops[1:]:
+            assert all(torch.equal(fewer[k], first[k]) for k in reversed(range(30)))
+        assert [len(c.kept) for c in crops] == [2, 1, 0]
         other = RandomCrops([folder], 64, seed=1)
         assert not torch.equal(other[0], first[0])
     assert first[0].shape == (3, 64, 64) and first[0].min() >= 0 and first[0].max() <= 1
@@ -64,7 +66,7 @@ def test_resuming_changes_nothing(folder, tmp_path):
 def test_log_and_freezing_and_the_codec(folder, tmp_path):
     Trainer(RECIPE, [folder], tmp_path).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[0] == {"start": 0, "processes": 1, "device": "cpu"}
+    assert log[0] == {"start": 0, "processes": 1, "device": "cpu", "recipe": json.loads(json.dumps(asdict(RECIPE)))}
     assert log[1]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[1].keys()
     checks = [line["check"] for line in log if "check" in line]
     assert [check["level"] for check in checks] == [0, 1, 2] and all(abs(check["gap"]) < 1 for check in checks)
@@ -121,7 +123,7 @@ def test_gradients_reach_only_the_right_network(folder, tmp_path):
     assert x_hat.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in trainer.discriminator.parameters())
     output = trainer.model(x, torch.ones(1, 1), [0, 1])
-    trainer._train_discriminator(x, output.x_hat.detach(), 1.0)
+    trainer._train_discriminator(x, output.x_hat, 1.0)
     assert all(p.grad is not None for p in trainer.discriminator.parameters())
     assert all(p.grad is None for p in trainer.model.parameters())
 
@@ -169,6 +171,31 @@ def test_two_processes_end_as_one(folder, tmp_path):
         assert (a - b).norm() < 1e-4 * a.norm()
 
 
+KILLED = """
+import sys
+from plic_lib.model import Widths
+from plic_lib.training import Recipe, Trainer
+recipe = Recipe(widths=Widths(N=16, M=24), steps=60, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
+Trainer(recipe, [sys.argv[1]], sys.argv[2]).run(save_every=5)
+"""
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(folder, tmp_path):
+    """SIGKILL to a training at work, twice; what was saved is whole each time."""
+    for name, kills in (("whole", ()), ("killed", (5, 30))):
+        state = tmp_path / name / "state.pt"
+        for seen in (*kills, None):
+            run = subprocess.Popen([sys.executable, "-c", KILLED, folder, tmp_path / name], stderr=subprocess.DEVNULL)
+            while seen and not (state.exists() and training.read_state(state)["step"] >= seen):
+                assert run.poll() is None
+            if seen:
+                run.kill()
+            assert run.wait() == (-9 if seen else 0)
+    a, b = (training.read_state(tmp_path / name / "state.pt") for name in ("whole", "killed"))
+    assert a["step"] == b["step"] == 60
+    assert all(torch.equal(value, b["model"][key]) for key, value in a["model"].items())
+
+
 def test_another_recipe_does_not_resume(folder, tmp_path):
     Trainer(RECIPE, [folder], tmp_path).save()
     with pytest.raises(TrainingError, match="another recipe"):
@@ -177,8 +204,23 @@ def test_another_recipe_does_not_resume(folder, tmp_path):
 
 def test_nan_stops_with_a_message(folder, tmp_path):
     trainer = Trainer(replace(RECIPE, alphas=(float("nan"),) * 3), [folder], tmp_path)
-    with pytest.raises(TrainingError, match="loss is nan at step 0"):
+    with pytest.raises(TrainingError, match="at step 0 .*loss nan"):
         trainer.run()
+
+
+def test_a_broken_gradient_changes_neither_weights_nor_the_saved_state(folder, tmp_path):
+    """The loss may be finite and its gradient not: sqrt at zero."""
+    trainer = Trainer(replace(RECIPE, gan=1e-3, discriminator=8), [folder], tmp_path)
+    trainer.save()
+    for module, name in ((training.losses, "l1"), (training, "discriminator_loss")):
+        whole = getattr(module, name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, name, lambda a, b, whole=whole: whole(a, b) + torch.sqrt((b - b).abs()).sum())
+            with pytest.raises(TrainingError, match="gradient nan"):
+                trainer.run(save_every=1)
+        for network in (trainer.model, trainer.discriminator):
+            assert all(torch.isfinite(v).all() for v in network.state_dict().values())
+        assert training.read_state(tmp_path / "state.pt")["step"] == 0
 
 
 def test_a_state_that_is_none_is_refused(tmp_path):
@@ -204,8 +246,8 @@ def test_the_papers_settings():
     assert (low.widths.pooled, mid.widths.pooled, high.widths.pooled) == (True, False, False)
     for recipe in (low, mid, high):
         assert (recipe.crop, recipe.batch, recipe.lpips, recipe.gan, recipe.widths.N, recipe.widths.levels) == (256, 8, 1.0, 5e-4, 192, 3)
-        assert recipe.weights(0).gan == 0 and recipe.weights(recipe.steps // 2).gan == 5e-4
-        rates = [recipe.learning_rate * recipe.decay_at(step) for step in (0, 159_999, 160_000, 495_999, 500_000)]
+        assert recipe.weights(0).l1 == recipe.l1 and recipe.weights(0).gan == 0 and recipe.weights(recipe.steps // 2).gan == 5e-4
+        rates = [recipe.learning_rate * recipe.decay_at(step) for step in (0, 159_999, 160_000, 499_999, 500_000)]
         assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5]
 
 
