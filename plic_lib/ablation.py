@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -109,6 +110,23 @@ def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: st
     for seed in seeds:
         for name in tqdm(names, desc=f"runs with seed {seed}"):
             run(name, seed, data, eval_folder, work, results, steps)
+
+
+def difference(one: dict, other: dict, metric: str) -> float | None:
+    """``one`` minus ``other`` at equal rate: the mean over the logarithms of all rates that both reach, straight lines between levels.
+
+    None without common rates, or where the metric was not measured.
+    """
+    totals = [sorted(result["totals"], key=lambda total: total["bpp"]) for result in (one, other)]
+    if any(total[metric] is None for found in totals for total in found):
+        return None
+    rates = [np.log([total["bpp"] for total in found]) for found in totals]
+    low, high = max(r[0] for r in rates), min(r[-1] for r in rates)
+    if low >= high:
+        return None
+    at = np.linspace(low, high, 50)
+    first, second = (np.interp(at, r, [total[metric] for total in found]) for r, found in zip(rates, totals))
+    return float(np.mean(first - second))
 
 
 def load(results: str | Path) -> dict[str, list[dict]]:

@@ -47,6 +47,15 @@ def test_the_recorded_results_are_of_the_recipes_that_stand_here():
             assert ablation.made_with(result, recipe) and not ablation.made_with(result, replace(recipe, l1=0.5)), result["run"]
 
 
+def test_differences_are_taken_at_equal_rate():
+    of = lambda *points: {"totals": [{"bpp": bpp, "psnr": psnr} for bpp, psnr in points]}  # noqa: E731
+    line = of((0.4, 28.0), (0.1, 26.0))  # 1 dB an octave
+    assert ablation.difference(of((0.1, 26.5), (0.2, 27.5)), line, "psnr") == pytest.approx(0.5)
+    assert ablation.difference(of((0.2, 26.5), (0.8, 28.5)), line, "psnr") == pytest.approx(-0.5)
+    assert ablation.difference(of((0.5, 30.0), (0.8, 31.0)), line, "psnr") is None
+    assert ablation.difference(of((0.1, None), (0.2, 27.0)), line, "psnr") is None
+
+
 def test_crops_are_pieces_of_the_decoded_photographs(tiny, tmp_path):
     path = tmp_path / "crops" / "tiny-0.png"
     ablation.crops(tiny, path)
