@@ -202,6 +202,13 @@ def test_another_recipe_does_not_resume(folder, tmp_path):
         Trainer(replace(RECIPE, batch=3), [folder], tmp_path)
 
 
+def test_processes_that_resume_at_different_steps_are_stopped(folder, tmp_path, monkeypatch):
+    """As when --out is a folder of its own on each machine."""
+    monkeypatch.setattr(training, "gather_object", lambda steps: [*steps, 4])
+    with pytest.raises(TrainingError, match="disk that all of them share"):
+        Trainer(RECIPE, [folder], tmp_path)
+
+
 def test_nan_stops_with_a_message(folder, tmp_path):
     trainer = Trainer(replace(RECIPE, alphas=(float("nan"),) * 3), [folder], tmp_path)
     with pytest.raises(TrainingError, match="at step 0 .*loss nan"):
@@ -234,6 +241,8 @@ def test_weights_move_from_start_to_end():
     recipe = Recipe(steps=100, alphas=(2.0,), alpha_scale=0.5, hold=0.2, ramp=0.6, alpha_start=0.05, l1_start=0.06, lpips_start=0.0)
     assert recipe.weights(0) == recipe.weights(20) == pytest.approx((0.05, 0.06, 0, 0))
     assert recipe.weights(60) == recipe.weights(99) == pytest.approx((1, recipe.l1, recipe.lpips, 0))
+    at_once = replace(recipe, hold=0.5, ramp=0.5)
+    assert at_once.weights(49) == recipe.weights(0) and at_once.weights(50) == recipe.weights(60)
     middle = recipe.weights(40)
     assert 0.05 < middle.rate < 1 and recipe.l1 < middle.l1 < 0.06 and middle.lpips == pytest.approx(0.5)
 
