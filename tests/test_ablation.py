@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from plic_lib import ablation, codec, images
+from plic_lib import codec, images
 from plic_lib.datasets import sample
 from plic_lib.model import Widths
-from plic_lib.training import Trainer, TrainingError
+from plic_lib.study import ablation
+from plic_lib.training.trainer import Trainer, TrainingError
 
 RECORDED = Path(__file__).resolve().parent.parent / "data" / "results" / "ablation"
 

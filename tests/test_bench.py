@@ -8,9 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plic_lib import bench, bench_codecs, bench_process, cli, rivals
+from plic_lib.commands import cli
 from plic_lib.model import Widths
-from plic_lib.training import Recipe
+from plic_lib.study import rivals
+from plic_lib.study.bench import codecs as bench_codecs
+from plic_lib.study.bench import compressai as bench
+from plic_lib.study.bench import process as bench_process
+from plic_lib.training.trainer import Recipe
 
 
 def test_benchmark_at_a_small_size():

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import torch
 
-from plic_lib import check
+from plic_lib.course import check
 
 from . import exercises
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import cli, codec, images, metrics, roi
+from plic_lib import codec, images, metrics, roi
+from plic_lib.commands import cli
 
 
 def plic(*arguments) -> int:

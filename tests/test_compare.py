@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from plic_lib import compare, datasets, evaluation, images, metrics, results, rivals
+from plic_lib import datasets, images, metrics
+from plic_lib.study import compare, evaluation, results, rivals
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_a_stopped_run_goes_on(folder, tmp_path, monkeypatch):
 
 def test_two_processes_share_the_points(folder, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes", "2", "--multi_gpu"]
-    command += ["-m", "plic_lib.cli", "results", str(folder), "--models", "--codecs", "JPEG", "--work", str(tmp_path)]
+    command += ["-m", "plic_lib", "results", str(folder), "--models", "--codecs", "JPEG", "--work", str(tmp_path)]
     command += ["--json", str(tmp_path / "out.json")]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"})
     assert done.returncode == 0, done.stderr[-2000:]

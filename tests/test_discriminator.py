@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plic_lib.discriminator import Discriminator, discriminator_loss, generator_loss
+from plic_lib.training.discriminator import Discriminator, discriminator_loss, generator_loss
 
 
 @pytest.fixture

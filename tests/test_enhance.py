@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plic_lib import datasets, enhance, images, losses, metrics, rivals
-from plic_lib.ablation import recipe
-from plic_lib.training import TrainingError
+from plic_lib import datasets, images, metrics
+from plic_lib.study import enhance, rivals
+from plic_lib.study.ablation import recipe
+from plic_lib.training import losses
+from plic_lib.training.trainer import TrainingError
 
 CODEC = rivals.CODECS["AVIF"]
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from plic_lib import datasets, images, losses, metrics
+from plic_lib import datasets, images, metrics
+from plic_lib.training import losses
 
 
 def test_bpp_counts_every_byte():

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import bitstream, figures, images, roi, widgets
+from plic_lib import bitstream, images, roi
 from plic_lib import codec as codec_module
+from plic_lib.course import figures, widgets
 
 from .conftest import tiny_model
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plic_lib import checkpoint, compare, rivals
+from plic_lib import checkpoint
+from plic_lib.study import compare, rivals
 
 ROOT = Path(__file__).resolve().parent.parent
 KODAK = json.loads((ROOT / "data/results/mini_kodak.json").read_text())

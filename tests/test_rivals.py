@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from plic_lib import metrics, rivals
-from plic_lib.rivals import CODECS
+from plic_lib import metrics
+from plic_lib.study import rivals
+from plic_lib.study.rivals import CODECS
 
 
 @pytest.fixture(params=sorted(CODECS))

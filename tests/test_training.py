@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import checkpoint, codec, datasets, images, training
+from plic_lib import checkpoint, codec, datasets, images
 from plic_lib.datasets import RandomCrops
 from plic_lib.model import Widths
-from plic_lib.training import PRESETS, Recipe, Trainer, TrainingError
+from plic_lib.training import trainer as training
+from plic_lib.training.trainer import PRESETS, Recipe, Trainer, TrainingError
 
 RECIPE = Recipe(widths=Widths(N=16, M=24), steps=6, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
 
@@ -149,7 +150,7 @@ def test_two_processes_end_as_one(folder, tmp_path):
         "gan_from=0.25",
         "discriminator=8",
     ]
-    train = ["-m", "plic_lib.cli", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
+    train = ["-m", "plic_lib", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes"]
     runs = []
     for number in ("1", "2"):
@@ -174,7 +175,7 @@ def test_two_processes_end_as_one(folder, tmp_path):
 KILLED = """
 import sys
 from plic_lib.model import Widths
-from plic_lib.training import Recipe, Trainer
+from plic_lib.training.trainer import Recipe, Trainer
 recipe = Recipe(widths=Widths(N=16, M=24), steps=60, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
 Trainer(recipe, [sys.argv[1]], sys.argv[2]).run(save_every=5)
 """

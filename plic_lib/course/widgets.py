@@ -14,7 +14,7 @@ from torch import Tensor
 from plic_lib import codec, images, metrics, roi
 from plic_lib.bitstream import CELL
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.painter import Canvas
+from plic_lib.course.painter import Canvas
 
 
 class Rendering(NamedTuple):

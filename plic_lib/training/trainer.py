@@ -20,14 +20,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from plic_lib import checkpoint, codec, images, losses, metrics
+from plic_lib import checkpoint, codec, images, metrics
 from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import KEEP, SAMPLES, RandomCrops, sample
-from plic_lib.discriminator import Discriminator, discriminator_loss, generator_loss
 from plic_lib.integer import freeze
-from plic_lib.losses import Terms
 from plic_lib.model import MINI, PAPER, Plic, Widths
+from plic_lib.training import losses
+from plic_lib.training.discriminator import Discriminator, discriminator_loss, generator_loss
+from plic_lib.training.losses import Terms
 
 
 class TrainingError(RuntimeError):

@@ -6,7 +6,7 @@ import random
 import torch
 import torch.nn.functional as F
 
-from plic_lib.check import exercise
+from plic_lib.course.check import exercise
 
 
 @exercise

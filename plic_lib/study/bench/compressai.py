@@ -24,7 +24,7 @@ from plic_lib import checkpoint, codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.integer import freeze
 from plic_lib.model import PAPER, Plic, Widths
-from plic_lib.training import Recipe, Trainer
+from plic_lib.training.trainer import Recipe, Trainer
 
 
 def picture(height: int, width: int) -> Tensor:

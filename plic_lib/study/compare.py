@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from plic_lib import figures
+from plic_lib.course import figures
 
-FOLDER = Path(__file__).resolve().parent.parent / "data" / "results"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
 LOWER_IS_BETTER = {"lpips", "lpips_squeeze", "lpips_vgg", "dists", "kid_alexnet", "kid", "fid"}
 LABELS = {
     "psnr": "PSNR (dB)",

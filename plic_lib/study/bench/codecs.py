@@ -19,9 +19,11 @@ from compressai import zoo
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from plic_lib import bench, checkpoint, codec, evaluation, images, metrics, results, rivals
-from plic_lib.bench_process import NotMeasured, in_fresh_process
+from plic_lib import checkpoint, codec, images, metrics
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.study import evaluation, results, rivals
+from plic_lib.study.bench import compressai as bench
+from plic_lib.study.bench.process import NotMeasured, in_fresh_process
 
 OURS = "plic"
 COMPRESSAI = {

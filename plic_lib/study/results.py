@@ -16,10 +16,11 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from PIL import features
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, evaluation, images, metrics, rivals
+from plic_lib import codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.evaluation import QUALITY
-from plic_lib.rivals import Codec
+from plic_lib.study import evaluation, rivals
+from plic_lib.study.evaluation import QUALITY
+from plic_lib.study.rivals import Codec
 
 TARGETS = (0.075, 0.15, 0.3)  #: bits per pixel over the whole set, as in the challenge (paper, Table 1)
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from plic_lib import codec, evaluation, images
+from plic_lib import codec, images
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import sample
 from plic_lib.model import MINI
-from plic_lib.training import PRESETS, Recipe, Trainer, TrainingError, freeze_state
+from plic_lib.study import evaluation
+from plic_lib.training.trainer import PRESETS, Recipe, Trainer, TrainingError, freeze_state
 
 STEPS = 3000
 SEEDS = (0, 1)

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, images, losses, metrics, rivals
+from plic_lib import codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import KEEP, RandomCrops
-from plic_lib.rivals import Codec
-from plic_lib.training import Recipe, TrainingError
+from plic_lib.study import rivals
+from plic_lib.study.rivals import Codec
+from plic_lib.training import losses
+from plic_lib.training.trainer import Recipe, TrainingError
 
 
 class Enhancer(nn.Module):

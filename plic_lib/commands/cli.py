@@ -316,7 +316,7 @@ def _info(options) -> None:
 
 
 def _eval(options) -> None:
-    from plic_lib import evaluation
+    from plic_lib.study import evaluation
 
     model = _load(options)
     try:
@@ -348,7 +348,7 @@ def _eval(options) -> None:
 
 
 def _results(options) -> None:
-    from plic_lib import compare, evaluation, results, rivals
+    from plic_lib.study import compare, evaluation, results, rivals
 
     if unknown := [name for name in options.codecs or [] if name not in rivals.CODECS]:
         raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(rivals.CODECS)}")
@@ -371,7 +371,8 @@ def _results(options) -> None:
 def _eval_roi(options) -> None:
     from tqdm.auto import tqdm
 
-    from plic_lib import datasets, evaluation
+    from plic_lib import datasets
+    from plic_lib.study import evaluation
 
     model = _load(options)
     region, background = options.roi_rate, options.background_rate
@@ -401,7 +402,8 @@ def _eval_roi(options) -> None:
 
 
 def _bench(options) -> None:
-    from plic_lib import bench, evaluation
+    from plic_lib.study import evaluation
+    from plic_lib.study.bench import compressai as bench
 
     if options.training:
         return _bench_training(options)
@@ -426,7 +428,9 @@ def _bench(options) -> None:
 
 
 def _bench_codecs(options) -> None:
-    from plic_lib import bench, bench_codecs, evaluation
+    from plic_lib.study import evaluation
+    from plic_lib.study.bench import codecs as bench_codecs
+    from plic_lib.study.bench import compressai as bench
 
     if unknown := [name for name in options.codecs if name not in bench_codecs.NAMES]:
         raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(bench_codecs.NAMES)}")
@@ -471,7 +475,9 @@ def _bench_figures(row: dict) -> str:
 
 
 def _bench_training(options) -> None:
-    from plic_lib import bench, evaluation, training
+    from plic_lib.study import evaluation
+    from plic_lib.study.bench import compressai as bench
+    from plic_lib.training import trainer as training
 
     if options.training not in training.PRESETS:
         raise UsageError(f"no preset {options.training!r}; there are {', '.join(training.PRESETS)}")
@@ -487,7 +493,7 @@ def _bench_training(options) -> None:
 
 
 def _train(options) -> None:
-    from plic_lib import training
+    from plic_lib.training import trainer as training
 
     if options.preset not in training.PRESETS:
         raise UsageError(f"no preset {options.preset!r}; there are {', '.join(training.PRESETS)}")
@@ -498,7 +504,7 @@ def _train(options) -> None:
 
 
 def _ablate(options) -> None:
-    from plic_lib import ablation
+    from plic_lib.study import ablation
 
     names = options.runs or list(ablation.RUNS)
     if unknown := [name for name in names if name not in ablation.RUNS]:
@@ -509,7 +515,8 @@ def _ablate(options) -> None:
 
 
 def _enhance(options) -> None:
-    from plic_lib import ablation, enhance, evaluation, rivals, training
+    from plic_lib.study import ablation, enhance, evaluation, rivals
+    from plic_lib.training import trainer as training
 
     classic = rivals.CODECS.get(options.codec)
     if classic is None:
@@ -554,7 +561,7 @@ def _changed(recipe, changes: list[str]):
 
 
 def _freeze(options) -> None:
-    from plic_lib import training
+    from plic_lib.training import trainer as training
 
     model = training.freeze_state(options.state, Path(options.output).stem)
     checkpoint.save(model, options.output)
@@ -562,7 +569,7 @@ def _freeze(options) -> None:
 
 
 def _doctor(options) -> None:
-    from plic_lib import doctor
+    from plic_lib.commands import doctor
 
     if options.fetch:
         doctor.fetch(options.fetch)

@@ -8,7 +8,8 @@ import sys
 
 import torch
 
-from plic_lib import checkpoint, metrics, rivals
+from plic_lib import checkpoint, metrics
+from plic_lib.study import rivals
 
 PACKAGES = (
     "torch",

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from plic_lib import memory
 
-PRELOAD = ["plic_lib.bench_codecs", "skimage.io"]  #: what the server imports, so that no process has to
+PRELOAD = ["plic_lib.study.bench.codecs", "skimage.io"]  #: what the server imports, so that no process has to
 
 
 class NotMeasured(RuntimeError):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plic_lib import asymmetric
-from plic_lib.check import exercise
+from plic_lib.course.check import exercise
 
 SQRT2 = math.sqrt(2)
 

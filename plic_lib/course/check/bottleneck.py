@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from plic_lib.check import exercise
+from plic_lib.course.check import exercise
 
 
 def _frequencies(letters: int, k: int) -> list[int]:

@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from plic_lib.check import exercise
+from plic_lib.course.check import exercise
 
 
 def _close(a, b, tolerance: float = 1e-4) -> bool:

@@ -40,19 +40,19 @@ def exercise(examine: Callable) -> Callable[..., Result]:
     return check
 
 
-from plic_lib.check.asymmetric import asymmetric_1, asymmetric_2, asymmetric_3, asymmetric_4  # noqa: E402
-from plic_lib.check.bottleneck import bottleneck_1, bottleneck_2, bottleneck_3, bottleneck_4, bottleneck_5  # noqa: E402
-from plic_lib.check.context import context_1, context_2, context_3, context_4, context_5  # noqa: E402
-from plic_lib.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
-from plic_lib.check.gan import gan_1, gan_2, gan_3, gan_4, gan_5  # noqa: E402
-from plic_lib.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
-from plic_lib.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
-from plic_lib.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
-from plic_lib.check.low import low_1, low_2, low_3, low_4  # noqa: E402
-from plic_lib.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
-from plic_lib.check.results import results_1, results_2, results_3, results_4  # noqa: E402
-from plic_lib.check.roi import roi_1, roi_2, roi_3, roi_4  # noqa: E402
-from plic_lib.check.train import train_1, train_2, train_3, train_4  # noqa: E402
+from plic_lib.course.check.asymmetric import asymmetric_1, asymmetric_2, asymmetric_3, asymmetric_4  # noqa: E402
+from plic_lib.course.check.bottleneck import bottleneck_1, bottleneck_2, bottleneck_3, bottleneck_4, bottleneck_5  # noqa: E402
+from plic_lib.course.check.context import context_1, context_2, context_3, context_4, context_5  # noqa: E402
+from plic_lib.course.check.gain import gain_1, gain_2, gain_3, gain_4  # noqa: E402
+from plic_lib.course.check.gan import gan_1, gan_2, gan_3, gan_4, gan_5  # noqa: E402
+from plic_lib.course.check.gdn import gdn_1, gdn_2, gdn_3, gdn_4  # noqa: E402
+from plic_lib.course.check.hyper import hyper_1, hyper_2, hyper_3, hyper_4  # noqa: E402
+from plic_lib.course.check.loss import loss_1, loss_2, loss_3, loss_4, loss_5  # noqa: E402
+from plic_lib.course.check.low import low_1, low_2, low_3, low_4  # noqa: E402
+from plic_lib.course.check.rate import rate_1, rate_2, rate_3, rate_4  # noqa: E402
+from plic_lib.course.check.results import results_1, results_2, results_3, results_4  # noqa: E402
+from plic_lib.course.check.roi import roi_1, roi_2, roi_3, roi_4  # noqa: E402
+from plic_lib.course.check.train import train_1, train_2, train_3, train_4  # noqa: E402
 
 __all__ = [
     "FAILED",

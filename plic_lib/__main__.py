@@ -1,0 +1,8 @@
+"""``python -m plic_lib`` is the command ``plic``, as ``accelerate launch`` needs it."""
+
+import sys
+
+from plic_lib.commands.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
