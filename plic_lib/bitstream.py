@@ -24,12 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS, cell_grid
 from plic_lib.images import MAX_PIXELS
-from plic_lib.level_map import STEPS, LevelMap, LevelMapError
+from plic_lib.level_map import LevelMap, LevelMapError
 
 MAGIC, VERSION, HAS_MAP = b"PLIC", 1, 1
-CELL = 16  #: pixels of a latent cell's side
-LEVEL_STEPS = 1024
 MAX_SIDE = 65535
 _FIELDS = struct.Struct("<4sBB4sHHHHI")
 _CRC = struct.Struct("<I")
@@ -68,7 +67,7 @@ class File:
     def levels(self) -> np.ndarray:
         """(h, w) level of each cell of 16 x 16 pixels; (1, 1) without a level map."""
         base = np.full((1, 1), self.level / LEVEL_STEPS)
-        return base if self.level_map is None else base + self.level_map.offsets() / STEPS
+        return base if self.level_map is None else base + self.level_map.offsets() / OFFSET_STEPS
 
     @classmethod
     def unpack(cls, data: bytes, max_pixels: int = MAX_PIXELS) -> "File":
@@ -99,7 +98,7 @@ class File:
         level_map = None
         if flags & HAS_MAP:
             try:
-                level_map = LevelMap.unpack(data[HEADER_BYTES + _MAP_LENGTH.size : start], -(-height // CELL), -(-width // CELL))
+                level_map = LevelMap.unpack(data[HEADER_BYTES + _MAP_LENGTH.size : start], *cell_grid(height, width))
             except LevelMapError as error:
                 raise BitstreamError(f"the file is damaged: of its level map, {error}") from error
         return cls(model, width, height, level, check, data[start:], level_map)

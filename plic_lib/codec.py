@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from plic_lib import asymmetric, bitstream, coding, images
-from plic_lib.bitstream import CELL, LEVEL_STEPS, MAX_SIDE, BitstreamError
+from plic_lib.bitstream import MAX_SIDE, BitstreamError
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.level_map import STEPS, LevelMap
+from plic_lib.grid import CELL, LEVEL_STEPS, OFFSET_STEPS, cell_grid, latent_grid
+from plic_lib.level_map import LevelMap
 from plic_lib.quantise import GRID
 from plic_lib.strips import in_strips
 
@@ -95,8 +96,7 @@ def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MA
         raise BitstreamError(
             f"the file is damaged: levels {file.levels.min():.3f} … {file.levels.max():.3f} instead of 0 … {model.levels - 1}"
         )
-    height, width = 4 * -(-file.height // 64), 4 * -(-file.width // 64)
-    y = coding.decode(model.integers, model.frozen.tables, file.stream, height, width)
+    y = coding.decode(model.integers, model.frozen.tables, file.stream, *latent_grid(file.height, file.width))
     if _check(y) != file.latents_check:
         raise BitstreamError("the file is damaged: the decoded latents do not match their check")
     return file, (y / GRID).float()[None].to(model.device)
@@ -179,13 +179,13 @@ def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: Leve
     """Level of each latent cell, checked against the picture and the model."""
     levels = np.full((1, 1), steps / LEVEL_STEPS)
     if level_map is not None:
-        cells = -(-analysis.height // CELL), -(-analysis.width // CELL)
+        cells = cell_grid(analysis.height, analysis.width)
         if level_map.labels.shape != cells:
             raise ValueError(
                 f"a level map for this picture has {cells[0]} x {cells[1]} cells (height x width), not "
                 f"{level_map.labels.shape[0]} x {level_map.labels.shape[1]}"
             )
-        levels = levels + level_map.offsets() / STEPS
+        levels = levels + level_map.offsets() / OFFSET_STEPS
         if not _within(model, levels):
             raise ValueError(
                 f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; they have to lie between 0 and {model.levels - 1}"
@@ -195,7 +195,7 @@ def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: Leve
 
 def _within(model: TrainedModel, levels: np.ndarray) -> bool:
     """Whether a map's levels exist. They may pass an end of the range by one step, and stand for the end then."""
-    return -1 / STEPS <= levels.min() and levels.max() <= model.levels - 1 + 1 / STEPS
+    return -1 / OFFSET_STEPS <= levels.min() and levels.max() <= model.levels - 1 + 1 / OFFSET_STEPS
 
 
 def _level_tensor(model: TrainedModel, levels: np.ndarray, grid: tuple[int, int]) -> Tensor:

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
+from plic_lib.grid import BLOCK
+
 #: Larger pictures are refused with a sentence instead of exhausting the memory.
 MAX_PIXELS = 50_000_000
 
@@ -113,7 +115,7 @@ def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> Tensor:
     return to_tensor(open_rgb(path, max_pixels))
 
 
-def pad(x: Tensor, multiple: int = 64) -> Tensor:
+def pad(x: Tensor, multiple: int = BLOCK) -> Tensor:
     """Repeat the last row and column of (B, 3, H, W) until both sides are multiples of ``multiple``.
 
     The networks halve the resolution six times (four for y, two more for z).

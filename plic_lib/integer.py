@@ -187,7 +187,7 @@ def _heads(layer: nn.Conv2d, M: int, bits_in: int) -> Layer:
     """Gather's last layer: means in 1/64, and log-scales as steps of the table grid."""
     weight, bias = layer.weight.detach().flatten(1).double(), layer.bias.detach().double()
     means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
-    scales = quantise_layer(weight[M:] / tables.STEP, (bias[M:] - math.log(SCALE_MIN)) / tables.STEP, bits_in, 0)
+    scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - math.log(SCALE_MIN)) / tables.LOG_SCALE_STEP, bits_in, 0)
     join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
     return Layer(join("weight"), join("bias"), join("scale"))
 

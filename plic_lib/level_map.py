@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-STEPS = 8  #: steps of a level
 MAX_BOXES = 255
 MAX_FEATHER = 15
 _CELLS, _BOXES = 0, 1

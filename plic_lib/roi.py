@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from plic_lib import images
-from plic_lib.bitstream import CELL, LEVEL_STEPS
-from plic_lib.level_map import STEPS, LevelMap
+from plic_lib.grid import CELL, LEVEL_STEPS, OFFSET_STEPS
+from plic_lib.level_map import LevelMap
 
 
 class RegionError(ValueError):
@@ -24,7 +24,7 @@ def cells(mask: Tensor) -> np.ndarray:
     """Mask (H, W) in pixels -> (h, w) booleans of the cells that it touches, ``h = ceil(H / 16)``."""
     height, width = mask.shape
     padded = torch.nn.functional.pad(mask.bool(), (0, -width % CELL, 0, -height % CELL))
-    return padded.reshape(-(-height // CELL), CELL, -(-width // CELL), CELL).any(dim=3).any(dim=1).numpy()
+    return padded.unflatten(1, (-1, CELL)).unflatten(0, (-1, CELL)).any(dim=3).any(dim=1).numpy()
 
 
 def level_map(mask: Tensor, level: float, base: float, feather: int = 2) -> LevelMap | None:
@@ -39,7 +39,7 @@ def level_map(mask: Tensor, level: float, base: float, feather: int = 2) -> Leve
     Returns:
         None where nothing differs: no region, or equal levels.
     """
-    steps = round((level - round(base * LEVEL_STEPS) / LEVEL_STEPS) * STEPS)
+    steps = round((level - round(base * LEVEL_STEPS) / LEVEL_STEPS) * OFFSET_STEPS)
     labels = cells(mask) * steps
     return LevelMap(labels, feather) if labels.any() else None
 

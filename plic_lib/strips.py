@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from plic_lib.bitstream import CELL
+from plic_lib.grid import CELL
 
 HALO = 8  #: cells
 #: pixels of a strip, halo apart

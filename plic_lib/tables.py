@@ -25,7 +25,7 @@ from plic_lib.quantise import GRID
 
 PRECISION = 16  #: frequencies add up to 2**16
 SCALES = 128  #: values of a scale, log-spaced from 0.11 to 64
-STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  #: of the log grid
+LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  #: from one scale to the next
 ZERO_CLASSES, SIDE_CLASSES, MAGNITUDE_CLASSES = 96, 33, 64
 TAIL = 2.0**-15  #: mass beyond the last magnitude of a table, coded by the escape symbol
 
@@ -54,7 +54,7 @@ class Tables:
 
 def scale_grid() -> Tensor:
     """The 128 scales, float64."""
-    return SCALE_MIN * torch.exp(STEP * torch.arange(SCALES, dtype=torch.float64))
+    return SCALE_MIN * torch.exp(LOG_SCALE_STEP * torch.arange(SCALES, dtype=torch.float64))
 
 
 def build(prior: FactorisedPrior) -> Tables:

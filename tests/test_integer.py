@@ -70,7 +70,7 @@ def test_integer_parameters_are_the_float_ones_nearly(name, request, photo):
     means = torch.cat([m for _, m, _, _ in seen]) / GRID
     assert ((means - rows[0]).abs() <= 1.01 / GRID).float().mean() > 0.99
     for floats, index in zip(rows[1:], (torch.cat([s[2] for s in seen]), torch.cat([s[3] for s in seen]))):
-        steps = torch.log(floats.double() / 0.11) / tables.STEP
+        steps = torch.log(floats.double() / 0.11) / tables.LOG_SCALE_STEP
         assert ((steps - index).abs() <= 1.01).float().mean() > 0.99
 
 

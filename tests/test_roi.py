@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from plic_lib import bitstream, codec, datasets, images, level_map, roi
 from plic_lib.bitstream import BitstreamError, File
+from plic_lib.grid import cell_grid
 from plic_lib.level_map import LevelMap, LevelMapError
 
 GRIDS = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -88,7 +89,7 @@ def test_the_soft_edge_stays_within_the_labels(labels, feather):
 
 def test_a_zero_map_and_equal_rates_give_the_file_without_a_map(tiny, photo):
     plain = codec.encode(tiny, photo, 1.0)
-    height, width = (-(-side // 16) for side in photo.shape[1:])
+    height, width = cell_grid(*photo.shape[1:])
     assert codec.encode(tiny, photo, 1.0, LevelMap(np.zeros((height, width), int))) == plain
     mask = roi.box(photo, 10, 10, 50, 40)
     assert roi.level_map(mask, 1.0, 1.0) is None
@@ -97,7 +98,7 @@ def test_a_zero_map_and_equal_rates_give_the_file_without_a_map(tiny, photo):
 
 def test_a_map_that_is_equal_everywhere_codes_the_same_latents(tiny, photo):
     """Base 1 with +1/2 everywhere is level 1.5: same stream, other header."""
-    height, width = (-(-side // 16) for side in photo.shape[1:])
+    height, width = cell_grid(*photo.shape[1:])
     file = File.unpack(codec.encode(tiny, photo, 1.0, LevelMap(np.full((height, width), 4))))
     uniform = File.unpack(codec.encode(tiny, photo, 1.5))
     assert file.stream == uniform.stream and file.level != uniform.level
@@ -139,7 +140,7 @@ def test_with_a_target_the_rest_pays_for_the_region(mini):
 
 
 def test_maps_of_wrong_size_or_range_are_refused(tiny, photo):
-    height, width = (-(-side // 16) for side in photo.shape[1:])
+    height, width = cell_grid(*photo.shape[1:])
     with pytest.raises(ValueError, match=f"{height} x {width} cells"):
         codec.encode(tiny, photo, 1.0, LevelMap(np.ones((height + 1, width), int)))
     with pytest.raises(ValueError, match="have to lie between 0 and 2"):
@@ -147,7 +148,7 @@ def test_maps_of_wrong_size_or_range_are_refused(tiny, photo):
 
 
 def test_damaged_maps_raise_bitstream_errors(tiny, photo):
-    height, width = (-(-side // 16) for side in photo.shape[1:])
+    height, width = cell_grid(*photo.shape[1:])
     y, x = np.mgrid[:height, :width]
     file = File.unpack(codec.encode(tiny, photo, 1.0, LevelMap((x + y < 4) * 4, 0)))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from plic_lib import bitstream, checkpoint, codec, images, memory, metrics
-from plic_lib.bitstream import LEVEL_STEPS, BitstreamError, File
-from plic_lib.level_map import STEPS
+from plic_lib.bitstream import BitstreamError, File
+from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS
 
 
 class UsageError(ValueError):
@@ -302,7 +302,7 @@ def _info(options) -> None:
         "level": file.level / LEVEL_STEPS,
         "level_offsets": None
         if file.level_map is None
-        else [float(o) / STEPS for o in (file.level_map.labels.min(), file.level_map.labels.max())],
+        else [float(o) / OFFSET_STEPS for o in (file.level_map.labels.min(), file.level_map.labels.max())],
         "header_bytes": bitstream.HEADER_BYTES,
         "level_map_bytes": len(data) - bitstream.HEADER_BYTES - len(file.stream),
         "stream_bytes": len(file.stream),
@@ -509,7 +509,7 @@ def _ablate(options) -> None:
     names = options.runs or list(ablation.RUNS)
     if unknown := [name for name in names if name not in ablation.RUNS]:
         raise UsageError(f"no run {unknown[0]!r}; there are {', '.join(ablation.RUNS)}")
-    steps = options.steps or ablation.STEPS
+    steps = options.steps or ablation.RUN_STEPS
     ablation.run_all(names, options.seeds or ablation.SEEDS, options.data, options.eval, options.work, options.results, steps)
     print(f"{options.results}: {len(names)} runs, seeds {', '.join(map(str, options.seeds or ablation.SEEDS))}")
 
@@ -523,7 +523,7 @@ def _enhance(options) -> None:
         raise UsageError(f"no codec {options.codec!r}; there are {', '.join(rivals.CODECS)}")
     is_state = options.model.endswith(".pt")
     model = training.freeze_state(options.model, Path(options.model).parent.name) if is_state else checkpoint.load(options.model)
-    recipe = ablation.recipe("variable", options.seed, options.steps or ablation.STEPS)
+    recipe = ablation.recipe("variable", options.seed, options.steps or ablation.RUN_STEPS)
     network = enhance.train(recipe, classic, enhance.qualities(classic), options.data, options.out)
     rows = enhance.compare(model, network, classic, options.eval, [float(level) for level in range(model.levels)])
     columns = ("bpp", "psnr", "ms_ssim", "lpips", "lpips_squeeze", "kid_alexnet")

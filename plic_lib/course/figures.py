@@ -11,6 +11,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
 from plic_lib import images
+from plic_lib.grid import ceil_div
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
@@ -44,7 +45,7 @@ def use_style() -> None:
 def show(pictures: Mapping[str, Tensor], columns: int | None = None, width: float = 8.5) -> Figure:
     """Pictures (3, H, W) side by side under their titles."""
     columns = columns or len(pictures)
-    rows = -(-len(pictures) // columns)
+    rows = ceil_div(len(pictures), columns)
     first = next(iter(pictures.values()))
     cell = width / columns
     figure, axes = plt.subplots(rows, columns, figsize=(width, rows * (cell * first.shape[1] / first.shape[2] + 0.45)), squeeze=False)

@@ -7,7 +7,7 @@ import numpy as np
 import traitlets
 from ipywidgets.widgets.trait_types import CByteMemoryView
 
-from plic_lib.bitstream import CELL
+from plic_lib.grid import cell_grid
 
 HERE = Path(__file__).resolve().parent
 
@@ -36,7 +36,7 @@ class Canvas(anywidget.AnyWidget):
     answered = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, width: int, height: int, **traits):
-        self.grid = -(-height // CELL), -(-width // CELL)
+        self.grid = cell_grid(height, width)
         super().__init__(width=width, height=height, mask=bytes(self.grid[0] * self.grid[1]), **traits)
 
     @property

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from plic_lib import codec, images, metrics, roi
-from plic_lib.bitstream import CELL
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.course.painter import Canvas
+from plic_lib.grid import CELL, ceil_div
 
 
 class Rendering(NamedTuple):
@@ -196,8 +196,8 @@ class RoiPainter(ipywidgets.VBox):
         self.background = level(background, description="background")
         self.view = ipywidgets.ToggleButtons(options=self.VIEWS, style={"button_width": "90px"})
         box = functools.partial(ipywidgets.IntRangeSlider, min=0, step=CELL, continuous_update=False)
-        self.columns = box(value=(0, 0), max=-(-width // CELL) * CELL, description="box: x")
-        self.rows = box(value=(0, 0), max=-(-height // CELL) * CELL, description="box: y")
+        self.columns = box(value=(0, 0), max=ceil_div(width, CELL) * CELL, description="box: x")
+        self.rows = box(value=(0, 0), max=ceil_div(height, CELL) * CELL, description="box: y")
         self.caption = ipywidgets.HTML()
         ipywidgets.link((self.mode, "value"), (self.canvas, "mode"))
         ipywidgets.link((self.brush, "value"), (self.canvas, "brush"))

@@ -1,6 +1,6 @@
 """Runs that differ in one thing each: a queue that can be stopped and goes on.
 
-Every run is the preset ``mini`` shortened to ``STEPS`` steps, with the changes that
+Every run is the preset ``mini`` shortened to ``RUN_STEPS`` steps, with the changes that
 ``RUNS`` names, from random weights, on the same crops. Its result is one JSON file; a
 run whose file exists is skipped, one that was interrupted resumes where it was.
 """
@@ -20,7 +20,7 @@ from plic_lib.model import MINI
 from plic_lib.study import evaluation
 from plic_lib.training.trainer import PRESETS, Recipe, Trainer, TrainingError, freeze_state
 
-STEPS = 3000
+RUN_STEPS = 3000
 SEEDS = (0, 1)
 _ALPHAS = PRESETS["mini"].alphas
 
@@ -38,12 +38,12 @@ PIECES = {"rocket": (24, 40), "chelsea": (60, 130)}
 PIECE = 96  #: pixels
 
 
-def recipe(name: str, seed: int, steps: int = STEPS) -> Recipe:
+def recipe(name: str, seed: int, steps: int = RUN_STEPS) -> Recipe:
     """The recipe of one run."""
     return replace(PRESETS["mini"], steps=steps, seed=seed, **RUNS[name])
 
 
-def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, results: Path, steps: int = STEPS) -> Path:
+def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS) -> Path:
     """Train and evaluate one run, unless its result is there.
 
     Args:
@@ -106,7 +106,7 @@ def crops(model: TrainedModel, path: str | Path) -> None:
     images.to_image(torch.cat(pieces, 2)).save(path, optimize=True)
 
 
-def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = STEPS) -> None:
+def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS) -> None:
     """``run`` for every name and seed, the first seed of all before the second."""
     for seed in seeds:
         for name in tqdm(names, desc=f"runs with seed {seed}"):

@@ -11,8 +11,8 @@ import torch
 from tqdm.auto import tqdm
 
 from plic_lib import bitstream, codec, datasets, images, metrics, roi
-from plic_lib.bitstream import CELL
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.grid import CELL, ceil_div
 
 QUALITY = ("psnr", "ms_ssim", "lpips", "lpips_squeeze", "lpips_vgg", "dists")  #: what ``metrics.quality`` measures
 
@@ -54,7 +54,7 @@ def evaluate_folder(model: TrainedModel, folder: str | Path, levels: list[float]
 def central_third(image: torch.Tensor) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the middle third of a picture in both directions, on the grid of 16 pixels."""
     height, width = (side // CELL for side in image.shape[1:])
-    left, top, right, bottom = width // 3, height // 3, -(-2 * width // 3), -(-2 * height // 3)
+    left, top, right, bottom = width // 3, height // 3, ceil_div(2 * width, 3), ceil_div(2 * height, 3)
     return left * CELL, top * CELL, right * CELL, bottom * CELL
 
 

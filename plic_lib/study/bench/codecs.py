@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from plic_lib import checkpoint, codec, images, metrics
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.grid import CELL
 from plic_lib.study import evaluation, results, rivals
 from plic_lib.study.bench import compressai as bench
 from plic_lib.study.bench.process import NotMeasured, in_fresh_process
@@ -47,7 +48,7 @@ Decode = Callable[[Any], Tensor]
 
 def shape(megapixels: float) -> tuple[int, int]:
     """(height, width) in pixels of about that many megapixels: 3:2, sides in whole cells of 16."""
-    return tuple(16 * max(1, round((megapixels * 1e6 * ratio) ** 0.5 / 16)) for ratio in (2 / 3, 3 / 2))
+    return tuple(CELL * max(1, round((megapixels * 1e6 * ratio) ** 0.5 / CELL)) for ratio in (2 / 3, 3 / 2))
 
 
 def run(model: TrainedModel, codecs: Iterable[str] = NAMES, sizes: Iterable[float] = SIZES, runs: int = 5) -> dict:

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from plic_lib import checkpoint, codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.grid import CELL, ceil_div
 from plic_lib.integer import freeze
 from plic_lib.model import PAPER, Plic, Widths
 from plic_lib.training.trainer import Recipe, Trainer
@@ -30,7 +31,7 @@ from plic_lib.training.trainer import Recipe, Trainer
 def picture(height: int, width: int) -> Tensor:
     """A photograph of any size: scikit-image's motorcycle, repeated and cut."""
     x = datasets.sample("motorcycle")
-    return x.repeat(1, -(-height // x.shape[1]), -(-width // x.shape[2]))[:, :height, :width].contiguous()
+    return x.repeat(1, ceil_div(height, x.shape[1]), ceil_div(width, x.shape[2]))[:, :height, :width].contiguous()
 
 
 def untrained(widths=PAPER) -> TrainedModel:
@@ -71,7 +72,7 @@ def against_compressai(model: TrainedModel, height: int = 512, width: int = 768,
             generator, _ = _timed(codec.synthesise, model, y_hat, file)
             rival_encode, packed = _timed(rival.compress, x[None])
             rival_decode, _ = _timed(rival.decompress, packed["strings"], packed["shape"])
-            rival_generator, _ = _timed(rival.g_s, torch.zeros(1, widths.M, height // 16, width // 16))
+            rival_generator, _ = _timed(rival.g_s, torch.zeros(1, widths.M, height // CELL, width // CELL))
             run = {
                 "encode": encode,
                 "latents": latents,
