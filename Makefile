@@ -1,6 +1,12 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
 .PHONY: setup lab app test test-browser notebooks results bench clean
 
+# threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
+ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
+export OMP_WAIT_POLICY = passive
+export KMP_BLOCKTIME = 0
+endif
+
 setup:
 	@./setup.sh
 

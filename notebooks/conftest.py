@@ -2,6 +2,8 @@
 
 import os
 
+import plic_lib  # noqa: F401  (the kernels inherit its passive waiting)
+
 
 def pytest_collection_modifyitems(items):
     for item in items:

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import plic_lib  # noqa: F401  (the kernels inherit its passive waiting)
+
 import nbformat
 from nbclient import NotebookClient
 

@@ -1,18 +1,15 @@
 """What tests share: photographs, a tiny random model, the shipped model, Kodak where it is at hand."""
 
 import os
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
-warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
-
-from plic_lib import checkpoint, datasets, metrics  # noqa: E402
-from plic_lib.checkpoint import TrainedModel  # noqa: E402
-from plic_lib.integer import freeze  # noqa: E402
-from plic_lib.model import Plic, Widths  # noqa: E402
+from plic_lib import checkpoint, datasets, metrics
+from plic_lib.checkpoint import TrainedModel
+from plic_lib.integer import freeze
+from plic_lib.model import Plic, Widths
 
 # a real browser is more than a newcomer needs: `make test-browser`
 collect_ignore = [] if os.environ.get("PLIC_BROWSER") == "1" else ["browser"]
