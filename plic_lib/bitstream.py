@@ -24,9 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plic_lib.errors import BitstreamError, LevelMapError
 from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS, cell_grid
 from plic_lib.images import MAX_PIXELS
-from plic_lib.level_map import LevelMap, LevelMapError
+from plic_lib.level_map import LevelMap
 
 MAGIC, VERSION, HAS_MAP = b"PLIC", 1, 1
 MAX_SIDE = 65535
@@ -34,10 +35,6 @@ _FIELDS = struct.Struct("<4sBB4sHHHHI")
 _CRC = struct.Struct("<I")
 _MAP_LENGTH = struct.Struct("<H")
 HEADER_BYTES = _FIELDS.size + _CRC.size
-
-
-class BitstreamError(ValueError):
-    """A file that cannot be decoded; the message says why in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,12 @@ class File:
     level_map: LevelMap | None = None
 
     def pack(self) -> bytes:
-        """As bytes. Raises ValueError for a level map that is too long for a file."""
+        """As bytes. Raises LevelMapError for a level map that is too long for a file."""
         flags, level_map = 0, b""
         if self.level_map is not None:
             packed = self.level_map.pack()
             if len(packed) > 65535:
-                raise ValueError(f"the level map takes {len(packed)} bytes, a file holds at most 65535: make it simpler")
+                raise LevelMapError(f"the level map takes {len(packed)} bytes, a file holds at most 65535: make it simpler")
             flags, level_map = HAS_MAP, _MAP_LENGTH.pack(len(packed)) + packed
         fields = _FIELDS.pack(MAGIC, VERSION, flags, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream))
         return fields + _CRC.pack(zlib.crc32(fields + level_map + self.stream)) + level_map + self.stream

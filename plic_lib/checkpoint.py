@@ -15,14 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from plic_lib.errors import CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "checkpoints"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be found or used; the message says which and why."""
 
 
 class TrainedModel:

@@ -4,6 +4,7 @@ encode:  image -> analyse -> y -> gain -> symbols -> rANS -> file
 decode:  file -> rANS -> symbols -> y_hat -> inverse gain -> synthesise -> image
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 
 from plic_lib import asymmetric, bitstream, coding, images
-from plic_lib.bitstream import MAX_SIDE, BitstreamError
+from plic_lib.bitstream import MAX_SIDE
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.errors import BitstreamError, ImageError, LevelError, LevelMapError
 from plic_lib.grid import CELL, LEVEL_STEPS, OFFSET_STEPS, cell_grid, latent_grid
 from plic_lib.level_map import LevelMap
 from plic_lib.quantise import GRID
@@ -38,7 +40,8 @@ def encode(model: TrainedModel, image: Tensor, level: float, level_map: LevelMap
         level_map: offsets on that level for each cell of 16 x 16 pixels (see ``plic_lib.roi``).
 
     Raises:
-        ValueError: a level out of range, a picture or a map of unsuitable shape.
+        ImageError: a picture of unsuitable shape.
+        LevelError, LevelMapError: a level out of range, a map of unsuitable shape.
     """
     return encode_latents(model, analyse(model, image), level, level_map)
 
@@ -58,10 +61,10 @@ def decode(model: TrainedModel, data: bytes, max_pixels: int = images.MAX_PIXELS
 def analyse(model: TrainedModel, image: Tensor) -> Analysis:
     """The encoder network. ``image`` as for ``encode``."""
     if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
-        raise ValueError(f"a picture is a tensor (3, height, width), not {tuple(image.shape)}")
+        raise ImageError(f"a picture is a tensor (3, height, width), not {tuple(image.shape)}")
     height, width = image.shape[1:]
     if max(height, width) > MAX_SIDE:
-        raise ValueError(f"a picture of {width} x {height}: a .plic file holds at most {MAX_SIDE} pixels a side")
+        raise ImageError(f"a picture of {width} x {height}: a .plic file holds at most {MAX_SIDE} pixels a side")
     x = images.pad(image[None]).to(model.device)
     return Analysis(in_strips(model.networks.encoder, x, CELL, 1), height, width)
 
@@ -128,7 +131,12 @@ def encode_to_bpp(
     Returns:
         The file and its level. Where the model's range does not reach the target, the
         level is the nearest end of it; the caller sees that from the file's size.
+
+    Raises:
+        LevelError: a target that is no number above 0; and as ``encode``.
     """
+    if not 0 < bpp < math.inf:
+        raise LevelError(f"the target is a number of bits per pixel above 0, not {bpp:g}")
     analysis = image if isinstance(image, Analysis) else analyse(model, image)
     target = bpp * analysis.height * analysis.width / 8
     low, high = 0.0, float(model.levels - 1)
@@ -171,7 +179,7 @@ def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> flo
 def _level_steps(model: TrainedModel, level: float) -> int:
     top = model.levels - 1
     if not 0 <= level <= top:
-        raise ValueError(f"the level lies between 0 (fewest bits) and {top}, not at {level:g}")
+        raise LevelError(f"the level lies between 0 (fewest bits) and {top}, not at {level:g}")
     return round(level * LEVEL_STEPS)
 
 
@@ -181,13 +189,13 @@ def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: Leve
     if level_map is not None:
         cells = cell_grid(analysis.height, analysis.width)
         if level_map.labels.shape != cells:
-            raise ValueError(
+            raise LevelMapError(
                 f"a level map for this picture has {cells[0]} x {cells[1]} cells (height x width), not "
                 f"{level_map.labels.shape[0]} x {level_map.labels.shape[1]}"
             )
         levels = levels + level_map.offsets() / OFFSET_STEPS
         if not _within(model, levels):
-            raise ValueError(
+            raise LevelMapError(
                 f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; they have to lie between 0 and {model.levels - 1}"
             )
     return _level_tensor(model, levels, analysis.y.shape[2:])

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from plic_lib import images
+from plic_lib.errors import ImageError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic"}
 
@@ -25,7 +26,7 @@ def sample(name: str) -> Tensor:
     import skimage.data
 
     if name not in SAMPLES:
-        raise ValueError(f"no sample photograph {name!r}; there are {', '.join(SAMPLES)}")
+        raise ImageError(f"no sample photograph {name!r}; there are {', '.join(SAMPLES)}")
     picture = skimage.data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(skimage.data, name)()
     return images.to_tensor(picture)
 
@@ -35,7 +36,7 @@ def find(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
-        raise images.ImageError(f"{folder}: no picture files here ({', '.join(sorted(SUFFIXES))})")
+        raise ImageError(f"{folder}: no picture files here ({', '.join(sorted(SUFFIXES))})")
     return paths
 
 
@@ -85,7 +86,7 @@ class RandomCrops(Dataset):
                 return self.kept[path]
             try:
                 image = images.open_rgb(path)
-            except images.ImageError as error:
+            except ImageError as error:
                 warnings.warn(f"skipped in training: {error}", stacklevel=2)
                 continue
             size = 3 * image.width * image.height
@@ -93,4 +94,4 @@ class RandomCrops(Dataset):
                 self.kept[path] = image
                 self.room -= size
             return image
-        raise images.ImageError("none of the training pictures can be read")
+        raise ImageError("none of the training pictures can be read")

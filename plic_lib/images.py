@@ -13,14 +13,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
+from plic_lib.errors import ImageError
 from plic_lib.grid import BLOCK
 
 #: Larger pictures are refused with a sentence instead of exhausting the memory.
 MAX_PIXELS = 50_000_000
-
-
-class ImageError(ValueError):
-    """A picture cannot be read or is too large; the message says which and why."""
 
 
 def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:

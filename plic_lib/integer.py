@@ -31,6 +31,7 @@ from tqdm.auto import tqdm
 from plic_lib import images, tables
 from plic_lib.asymmetric import SCALE_MIN
 from plic_lib.context import SLOPE
+from plic_lib.errors import CheckpointError
 from plic_lib.model import Plic
 from plic_lib.quantise import GRID
 
@@ -90,7 +91,7 @@ def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **
     weight = torch.round(weight * power_of_two(bits)[:, None]).clamp(-top, top)
     bias = torch.round(bias * power_of_two(bits + bits_in))
     if (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() >= EXACT:
-        raise ValueError("integer sums of this layer could exceed 2^52, beyond which float64 is not exact")
+        raise CheckpointError("integer sums of this layer could exceed 2^52, beyond which float64 is not exact")
     return Layer(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
 
 

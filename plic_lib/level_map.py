@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from plic_lib.errors import LevelMapError
+
 MAX_BOXES = 255
 MAX_FEATHER = 15
 _CELLS, _BOXES = 0, 1
-
-
-class LevelMapError(ValueError):
-    """A level map that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,7 @@ import torch
 from pytorch_msssim import ms_ssim as _ms_ssim
 from torch import Tensor, nn
 
-
-class WeightsMissing(RuntimeError):
-    """Weights of a perceptual metric are not on this machine; the message says how to get them."""
+from plic_lib.errors import WeightsMissing
 
 
 def bpp(n_bytes: int, height: int, width: int) -> float:

@@ -12,12 +12,9 @@ import torch
 from torch import Tensor
 
 from plic_lib import images
+from plic_lib.errors import RegionError
 from plic_lib.grid import CELL, LEVEL_STEPS, OFFSET_STEPS
 from plic_lib.level_map import LevelMap
-
-
-class RegionError(ValueError):
-    """A region that cannot be used or found; the message says why."""
 
 
 def cells(mask: Tensor) -> np.ndarray:

@@ -8,9 +8,10 @@ import torch
 
 from plic_lib import codec, images
 from plic_lib.datasets import sample
+from plic_lib.errors import TrainingError
 from plic_lib.model import Widths
 from plic_lib.study import ablation
-from plic_lib.training.trainer import Trainer, TrainingError
+from plic_lib.training.trainer import Trainer
 
 RECORDED = Path(__file__).resolve().parent.parent / "data" / "results" / "ablation"
 

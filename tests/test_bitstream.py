@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from plic_lib import bitstream, codec
-from plic_lib.bitstream import BitstreamError, File
+from plic_lib.bitstream import File
+from plic_lib.errors import BitstreamError
 
 from .conftest import tiny_model
 

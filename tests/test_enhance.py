@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from plic_lib import datasets, images, metrics
+from plic_lib.errors import TrainingError
 from plic_lib.study import enhance, rivals
 from plic_lib.study.ablation import recipe
 from plic_lib.training import losses
-from plic_lib.training.trainer import TrainingError
 
 CODEC = rivals.CODECS["AVIF"]
 

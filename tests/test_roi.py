@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from plic_lib import bitstream, codec, datasets, images, level_map, roi
-from plic_lib.bitstream import BitstreamError, File
+from plic_lib.bitstream import File
+from plic_lib.errors import BitstreamError, LevelMapError
 from plic_lib.grid import cell_grid
-from plic_lib.level_map import LevelMap, LevelMapError
+from plic_lib.level_map import LevelMap
 
 GRIDS = st.tuples(st.integers(1, 12), st.integers(1, 12))
 

@@ -10,9 +10,10 @@ from PIL import Image
 
 from plic_lib import checkpoint, codec, datasets, images
 from plic_lib.datasets import RandomCrops
+from plic_lib.errors import TrainingError
 from plic_lib.model import Widths
 from plic_lib.training import trainer as training
-from plic_lib.training.trainer import PRESETS, Recipe, Trainer, TrainingError
+from plic_lib.training.trainer import PRESETS, Recipe, Trainer
 
 RECIPE = Recipe(widths=Widths(N=16, M=24), steps=6, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
 

@@ -10,12 +10,9 @@ from pathlib import Path
 import torch
 
 from plic_lib import bitstream, checkpoint, codec, images, memory, metrics
-from plic_lib.bitstream import BitstreamError, File
+from plic_lib.bitstream import File
+from plic_lib.errors import BitstreamError, UsageError
 from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS
-
-
-class UsageError(ValueError):
-    """Arguments that do not fit together; the message says how they would."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 from plic_lib import codec, images
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import sample
+from plic_lib.errors import TrainingError
 from plic_lib.model import MINI
 from plic_lib.study import evaluation
-from plic_lib.training.trainer import PRESETS, Recipe, Trainer, TrainingError, freeze_state
+from plic_lib.training.trainer import PRESETS, Recipe, Trainer, freeze_state
 
 RUN_STEPS = 3000
 SEEDS = (0, 1)

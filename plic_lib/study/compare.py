@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from plic_lib.course import figures
+from plic_lib.errors import FileError
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
 LOWER_IS_BETTER = {"lpips", "lpips_squeeze", "lpips_vgg", "dists", "kid_alexnet", "kid", "fid"}
@@ -183,5 +184,5 @@ def renew_readme(result: dict, name: str, path: Path = FOLDER.parent.parent / "R
     before, mark, rest = path.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not (mark and end):
-        raise ValueError(f"{path} has no lines {START} and {END} around its results")
+        raise FileError(f"{path} has no lines {START} and {END} around its results")
     path.write_text(f"{before}{START}\n{readme_section(result, name)}\n{END}{after}")

@@ -20,10 +20,11 @@ from tqdm.auto import tqdm
 from plic_lib import codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import KEEP, RandomCrops
+from plic_lib.errors import TrainingError
 from plic_lib.study import rivals
 from plic_lib.study.rivals import Codec
 from plic_lib.training import losses
-from plic_lib.training.trainer import Recipe, TrainingError
+from plic_lib.training.trainer import Recipe
 
 
 class Enhancer(nn.Module):

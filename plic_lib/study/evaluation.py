@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from plic_lib import bitstream, codec, datasets, images, metrics, roi
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.errors import LevelError
 from plic_lib.grid import CELL, ceil_div
 
 QUALITY = ("psnr", "ms_ssim", "lpips", "lpips_squeeze", "lpips_vgg", "dists")  #: what ``metrics.quality`` measures
@@ -116,8 +117,10 @@ def region_summary(rows: list[dict]) -> dict:
 def level_for_bpp(model: TrainedModel, folder: str | Path, bpp: float, tolerance: float = 0.005) -> float:
     """The level at which the files of a whole folder add up to ``bpp``, by bisection.
 
-    Returns the nearest end of the range where that does not reach ``bpp``.
+    Returns the nearest end of the range where that does not reach ``bpp``. Raises LevelError for a target that is no number above 0.
     """
+    if not 0 < bpp < math.inf:
+        raise LevelError(f"the target is a number of bits per pixel above 0, not {bpp:g}")
     analyses = [codec.analyse(model, images.read(path)) for path in tqdm(datasets.find(folder), desc="encoder", delay=2)]
     pixels = sum(a.height * a.width for a in analyses)
 

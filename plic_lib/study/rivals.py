@@ -18,6 +18,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from plic_lib import images
+from plic_lib.errors import CodecFailed, CodecMissing
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,6 @@ class Codec:
     encode: Callable[[Tensor, float], bytes]
     decode: Callable[[bytes], Tensor]
     missing: Callable[[], str | None] = lambda: None  #: why it cannot run here, or None
-
-
-class CodecMissing(RuntimeError):
-    """A codec is not on this machine; the message says how to get it."""
 
 
 def _pillow(name: str, lowest: int, highest: int, points: tuple[int, ...], format: str, arguments: Callable[[int], dict], feature: str):
@@ -77,7 +74,7 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise RuntimeError(f"{command[0]} failed: {said[-1] if said else f'exit status {done.returncode}'}")
+        raise CodecFailed(f"{command[0]} failed: {said[-1] if said else f'exit status {done.returncode}'}")
 
 
 def _vvc_encode(image: Tensor, quality: int) -> bytes:

@@ -24,15 +24,12 @@ from plic_lib import checkpoint, codec, images, metrics
 from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import KEEP, SAMPLES, RandomCrops, sample
+from plic_lib.errors import TrainingError
 from plic_lib.integer import freeze
 from plic_lib.model import MINI, PAPER, Plic, Widths
 from plic_lib.training import losses
 from plic_lib.training.discriminator import Discriminator, discriminator_loss, generator_loss
 from plic_lib.training.losses import Terms
-
-
-class TrainingError(RuntimeError):
-    """Training cannot start or go on; the message says why."""
 
 
 @dataclass(frozen=True)
