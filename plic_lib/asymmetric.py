@@ -51,7 +51,8 @@ def sample(means: Tensor, scales_left: Tensor, scales_right: Tensor, generator: 
     """One draw an element, of the shape that the three parameters broadcast to."""
     shape = torch.broadcast_shapes(means.shape, scales_left.shape, scales_right.shape)
     p = torch.rand(shape, generator=generator, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
-    return quantile(p.to(means), means, scales_left, scales_right)
+    # all in float64: float32 would round the largest p to 1, whose quantile is infinite
+    return quantile(p, *(t.cpu().double() for t in (means, scales_left, scales_right))).to(means)
 
 
 def bin_probability(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> Tensor:

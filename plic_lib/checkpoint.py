@@ -54,8 +54,7 @@ class TrainedModel:
         """Move to a device. The integer path goes along to CUDA and stays on the CPU otherwise
         (Apple's MPS has no float64); the files are the same everywhere."""
         self.networks.to(device)
-        exact = device if torch.device(device).type == "cuda" else "cpu"
-        self.integers = IntegerNetworks(self.networks, self.frozen.fraction_bits, exact)
+        self.integers.to(device)
         return self
 
 

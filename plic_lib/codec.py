@@ -173,7 +173,7 @@ def latent_bits(model: TrainedModel, analysis: Analysis, level: float, level_map
 
 def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:
     """The sum of ``latent_bits``: no header, no integers, no tables; the yardstick for real files."""
-    return sum(float(bits.double().sum()) for bits in latent_bits(model, analysis, level))
+    return sum(float(bits.cpu().double().sum()) for bits in latent_bits(model, analysis, level))
 
 
 def _level_steps(model: TrainedModel, level: float) -> int:

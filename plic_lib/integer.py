@@ -77,14 +77,14 @@ def power_of_two(exponents: Tensor) -> Tensor:
 
 
 def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **settings) -> Layer:
-    """Round a float affine map, weight (outputs, inputs) and bias (outputs,), to a ``Layer``.
+    """Round a float affine map, weight (outputs, inputs) and bias (outputs,), to a ``Layer`` on the CPU.
 
     Args:
         bits_in: fraction bits of the input.
         bits_out: fraction bits of the output.
         settings: ``low``, ``leaky`` of the layer.
     """
-    weight, bias = weight.detach().double(), bias.detach().double()
+    weight, bias = weight.detach().cpu().double(), bias.detach().cpu().double()
     # the largest power of two that keeps a row within its bits; frexp is exact, a logarithm is not
     bits = (WEIGHT_BITS - 1) - torch.frexp(weight.abs().amax(dim=1).clamp(min=1e-6)).exponent
     top = 2 ** (WEIGHT_BITS - 1) - 1
@@ -115,13 +115,14 @@ def phases(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
 class IntegerNetworks:
     """Hyper-decoder, context and gather of one model, on integers.
 
+    They are made on the CPU, wherever the model is; ``to`` moves them.
+
     Args:
         model: supplies the float weights.
         fraction_bits: for each of ``MAPS``.
-        device: CPU or CUDA; both give the same integers. (MPS has no float64.)
     """
 
-    def __init__(self, model: Plic, fraction_bits: dict[str, int], device: str | torch.device = "cpu"):
+    def __init__(self, model: Plic, fraction_bits: dict[str, int]):
         bits = fraction_bits
         first, _, second, _, third = model.hyper_decoder
         gather = model.gather.layers
@@ -134,10 +135,15 @@ class IntegerNetworks:
             "gather_2": quantise_layer(gather[2].weight.flatten(1), gather[2].bias, bits["gather_1"], bits["gather_2"], leaky=True),
             "gather_3": _heads(gather[4], model.widths.M, bits["gather_2"]),
         }
-        for layer in self.layers.values():
-            layer.weight, layer.bias, layer.scale = (t.detach().to(device) for t in (layer.weight, layer.bias, layer.scale))
-        self.device = torch.device(device)
+        self.device = torch.device("cpu")
         self.M = model.widths.M
+
+    def to(self, device: str | torch.device) -> "IntegerNetworks":
+        """Move to CUDA, which gives the same integers; for any other device, stay on the CPU (Apple's MPS has no float64)."""
+        self.device = torch.device(device if torch.device(device).type == "cuda" else "cpu")
+        for layer in self.layers.values():
+            layer.weight, layer.bias, layer.scale = (t.to(self.device) for t in (layer.weight, layer.bias, layer.scale))
+        return self
 
     def features(self, z: Tensor) -> Tensor:
         """The part of gather's first sums that does not depend on the context.
@@ -186,7 +192,7 @@ class IntegerNetworks:
 
 def _heads(layer: nn.Conv2d, M: int, bits_in: int) -> Layer:
     """Gather's last layer: means in 1/64, and log-scales as steps of the table grid."""
-    weight, bias = layer.weight.detach().flatten(1).double(), layer.bias.detach().double()
+    weight, bias = layer.weight.detach().cpu().flatten(1).double(), layer.bias.detach().cpu().double()
     means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
     scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - math.log(SCALE_MIN)) / tables.LOG_SCALE_STEP, bits_in, 0)
     join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
@@ -220,8 +226,9 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
     what still exceeds them is clamped, in the encoder and the decoder alike.
 
     Args:
-        pictures: (3, H, W) in [0, 1].
+        pictures: (3, H, W) in [0, 1], on the CPU.
     """
+    device = model.context.weight.device
     largest = dict.fromkeys(MAPS, 1e-3)
 
     def watch(name: str):
@@ -241,9 +248,9 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
     }
     hooks = [module.register_forward_hook(watch(name)) for module, name in watched.items()]
     for picture in tqdm(pictures, desc="calibration", delay=2, leave=False):
-        x = images.pad(picture[None])
+        x = images.pad(picture[None]).to(device)
         for level in range(model.widths.levels):
-            y_bar, features, _ = model.analyse(x, torch.full((1, 1), float(level)))
+            y_bar, features, _ = model.analyse(x, torch.full((1, 1), float(level), device=device))
             model.parameters_of(model.decode_order(y_bar, features), features)
     for hook in hooks:
         hook.remove()

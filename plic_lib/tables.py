@@ -12,6 +12,7 @@ once, in float64, and travel inside the checkpoint: nothing about them is comput
 where a file is decoded.
 """
 
+import copy
 import math
 from dataclasses import dataclass, fields
 
@@ -108,13 +109,12 @@ def _magnitude_cdf(scale: float) -> list[int]:
 
 def _z_tables(prior: FactorisedPrior) -> dict[str, Tensor]:
     """CompressAI's tables of the factorised prior, about medians on the 1/64 grid."""
+    prior = copy.deepcopy(prior).cpu()
     medians = prior.medians.flatten()
-    quantiles = prior.quantiles.detach().clone()
     with torch.no_grad():
         prior._update_quantiles()  # exact tails by bisection: the auxiliary loss may not have converged
         prior.quantiles[:, 0, 1] = medians
         prior.update(force=True)
-        prior.quantiles.copy_(quantiles)
     return {
         "z_cdf": prior._quantized_cdf.clone(),
         "z_length": prior._cdf_length.clone(),

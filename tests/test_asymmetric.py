@@ -101,3 +101,12 @@ def test_samples_have_the_masses_of_the_cdf():
     for y in (-0.5, 0.0, 1.0, 3.0):
         expected = float(asymmetric.cdf(torch.tensor(y), torch.tensor(0.0), left, right))
         assert float((draws <= y).float().mean()) == pytest.approx(expected, abs=4e-3)
+
+
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-53])
+def test_the_rarest_samples_are_finite_in_float32(u, monkeypatch):
+    """The ends of what the generator draws; float32 holds no number between the upper one and 1."""
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, u, dtype=torch.float64))
+    draw = asymmetric.sample(torch.zeros(3), torch.full((3,), 0.5), torch.full((3,), 2.0))
+    assert draw.dtype == torch.float32 and torch.isfinite(draw).all()
+    assert 5 < float(draw[0].abs()) / (2.0 if u else 0.5) < 8  # in scales
