@@ -7,14 +7,14 @@ its first four bytes stand in every file.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as pack
 from torch import Tensor
 
+from plic_lib import files
 from plic_lib.errors import CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
@@ -85,17 +85,13 @@ def round_weights_(networks: Plic) -> Plic:
 
 
 def save(model: TrainedModel, path: str | Path) -> None:
-    """Write a checkpoint whole: first beside it, then in its place."""
-    path = Path(path)
+    """Write a checkpoint, see ``files.whole``. Raises FileError."""
     weights = {k: v.half() if v.ndim == 4 else v for k, v in _weights(model.networks).items()}
     tensors = {f"networks.{k}": v for k, v in weights.items()}
     tensors |= {f"frozen.{k}": v for k, v in model.frozen.tensors().items()}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": "plic-1", "hash": model.hash, "widths": json.dumps(model.networks.settings()), "about": json.dumps(model.about)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata)
-    os.replace(part, path)
+    files.write(path, pack(tensors, metadata))
 
 
 def _weights(networks: Plic) -> dict[str, Tensor]:

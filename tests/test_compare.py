@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from plic_lib import datasets, images, metrics
+from plic_lib.errors import FileError
 from plic_lib.study import compare, evaluation, results, rivals
 
 
@@ -131,7 +132,7 @@ def test_readme_is_renewed_between_its_marks(result, tmp_path):
     compare.renew_readme(result, "some", readme)
     assert readme.read_text() == text
     readme.write_text("nothing")
-    with pytest.raises(ValueError, match="no lines"):
+    with pytest.raises(FileError, match="no lines"):
         compare.renew_readme(result, "some", readme)
 
 

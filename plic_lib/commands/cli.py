@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from plic_lib import bitstream, checkpoint, codec, images, memory, metrics
+from plic_lib import bitstream, checkpoint, codec, files, images, memory, metrics
 from plic_lib.bitstream import File
 from plic_lib.errors import BitstreamError, UsageError
 from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS
@@ -341,11 +341,11 @@ def _eval(options) -> None:
         print("LPIPS left out: its weights are not here; see `plic doctor`")
     if options.json:
         command = "plic " + " ".join(sys.argv[1:])
-        evaluation.write_json(options.json, {"command": command, **evaluation.provenance(model), "totals": totals, "pictures": rows})
+        files.write_json(options.json, {"command": command, **evaluation.provenance(model), "totals": totals, "pictures": rows})
 
 
 def _results(options) -> None:
-    from plic_lib.study import compare, evaluation, results, rivals
+    from plic_lib.study import compare, results, rivals
 
     if unknown := [name for name in options.codecs or [] if name not in rivals.CODECS]:
         raise UsageError(f"no codec {unknown[0]!r}; there are {', '.join(rivals.CODECS)}")
@@ -356,7 +356,7 @@ def _results(options) -> None:
         return
     about = {"command": f"plic results {name}", "folder": name, "versions": results.versions()}
     out = Path(options.json or compare.FOLDER / f"{name}.json")
-    evaluation.write_json(out, {**about, **result}, indent=None)
+    files.write_json(out, {**about, **result}, indent=None)
     for what, reason in result["missing"].items():
         print(f"left out: {what} ({reason})")
     print(compare.readme_table(result))
@@ -393,13 +393,12 @@ def _eval_roi(options) -> None:
     if options.json:
         settings = {"region": region, "background": background, "rule": "central third in both directions"}
         command = "plic " + " ".join(sys.argv[1:])
-        evaluation.write_json(
+        files.write_json(
             options.json, {"command": command, **evaluation.provenance(model), **settings, "totals": total, "pictures": rows}
         )
 
 
 def _bench(options) -> None:
-    from plic_lib.study import evaluation
     from plic_lib.study.bench import compressai as bench
 
     if options.training:
@@ -421,11 +420,10 @@ def _bench(options) -> None:
     for row in result["growth"]:
         print(f"{row['side']:>6} {row['encode']:>12.3f} {row['decode']:>12.3f} {row['peak_megabytes']:>9.0f}")
     if options.json:
-        evaluation.write_json(options.json, result)
+        files.write_json(options.json, result)
 
 
 def _bench_codecs(options) -> None:
-    from plic_lib.study import evaluation
     from plic_lib.study.bench import codecs as bench_codecs
     from plic_lib.study.bench import compressai as bench
 
@@ -459,7 +457,7 @@ def _bench_codecs(options) -> None:
         ]
         print(f"{row['codec']:<22}{ends[0]:>16}{ends[1]:>18}{ends[2]:>18}{row['megabytes_per_megapixel']:>10.0f}")
     if options.json:
-        evaluation.write_json(options.json, {"command": "plic " + " ".join(sys.argv[1:]), **result})
+        files.write_json(options.json, {"command": "plic " + " ".join(sys.argv[1:]), **result})
 
 
 def _bench_figures(row: dict) -> str:
@@ -472,7 +470,6 @@ def _bench_figures(row: dict) -> str:
 
 
 def _bench_training(options) -> None:
-    from plic_lib.study import evaluation
     from plic_lib.study.bench import compressai as bench
     from plic_lib.training import trainer as training
 
@@ -486,7 +483,7 @@ def _bench_training(options) -> None:
     for name, value in result["samples_per_second"].items():
         print(f"{name:<26} {value:>8.2f} samples/s   {value / result['samples_per_second']['compressai']:.2f}x")
     if options.json:
-        evaluation.write_json(options.json, {"preset": options.training, **result})
+        files.write_json(options.json, {"preset": options.training, **result})
 
 
 def _train(options) -> None:
@@ -536,7 +533,7 @@ def _enhance(options) -> None:
             **evaluation.provenance(model),
         }
         about |= {"classic": classic.name, "steps": recipe.steps, "seed": recipe.seed, "evaluated_on": Path(options.eval).name}
-        evaluation.write_json(options.json, {**about, "levels": rows})
+        files.write_json(options.json, {**about, "levels": rows})
 
 
 def _changed(recipe, changes: list[str]):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from plic_lib import codec, images
+from plic_lib import codec, files, images
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import sample
 from plic_lib.errors import TrainingError
@@ -71,8 +71,8 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
     crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]
     rows = evaluation.evaluate_folder(model, eval_folder, levels)
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    evaluation.write_json(
+    log = files.read_json_lines(folder / "log.jsonl")
+    files.write_json(
         path,
         {
             "run": name,

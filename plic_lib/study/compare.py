@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
+from plic_lib import files
 from plic_lib.course import figures
 from plic_lib.errors import FileError
 
@@ -185,4 +186,4 @@ def renew_readme(result: dict, name: str, path: Path = FOLDER.parent.parent / "R
     _, end, after = rest.partition(END)
     if not (mark and end):
         raise FileError(f"{path} has no lines {START} and {END} around its results")
-    path.write_text(f"{before}{START}\n{readme_section(result, name)}\n{END}{after}")
+    files.write(path, f"{before}{START}\n{readme_section(result, name)}\n{END}{after}".encode())

@@ -6,7 +6,6 @@ what they may change: there all bits, here only the picture after them.
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, images, metrics
+from plic_lib import codec, datasets, files, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.datasets import KEEP, RandomCrops
 from plic_lib.errors import TrainingError
@@ -119,12 +118,11 @@ def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: lis
         step += 1
         bar.update()
         if step % 50 == 0 or step == recipe.steps:
-            with open(out / "log.jsonl", "a") as log:
-                log.write(json.dumps({"step": step, "l1": round(l1.item(), 4), "lpips": round(lpips.item(), 5)}) + "\n")
+            files.append_json(out / "log.jsonl", {"step": step, "l1": round(l1.item(), 4), "lpips": round(lpips.item(), 5)})
         if step % save_every == 0 or step == recipe.steps:
             state = {"about": about, "step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(state, out / "state.part")
-            os.replace(out / "state.part", out / "state.pt")
+            with files.whole(out / "state.pt") as file:
+                torch.save(state, file)
     bar.close()
     return network.eval()
 

@@ -1,8 +1,6 @@
 """Figures of a model over a folder of pictures, from real files."""
 
-import json
 import math
-import os
 import platform
 import time
 from pathlib import Path
@@ -184,12 +182,3 @@ def provenance(model: TrainedModel) -> dict:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
-
-
-def write_json(path: str | Path, content: dict, indent: int | None = 1) -> None:
-    """Write whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=indent) + "\n")
-    os.replace(part, path)

@@ -16,7 +16,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from PIL import features
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, images, metrics
+from plic_lib import codec, datasets, files, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.study import evaluation, rivals
 from plic_lib.study.evaluation import QUALITY
@@ -85,7 +85,7 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
             continue
         if quality is None:
             quality = evaluation.level_for_bpp(model, folder, target)
-        evaluation.write_json(path, {"key": key, "point": measure(which, quality, paths)})
+        files.write_json(path, {"key": key, "point": measure(which, quality, paths)})
     processes.wait_for_everyone()
     if not processes.is_main_process:
         return None
