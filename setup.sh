@@ -39,10 +39,12 @@ fi
 
 echo "plic: installing into .venv; the first time takes a few minutes"
 pip=".venv/bin/python -m pip --disable-pip-version-check install --quiet"
+# the newest versions, or else those that the tests passed with
+install() { $pip "$@" || { echo "plic: the newest versions do not install; taking those of constraints.txt"; $pip "$@" -c constraints.txt; }; }
 if [ "${TORCH:-}" = cpu ] && [ "$(uname -s)" = Linux ]; then
-    $pip torch torchvision --index-url https://download.pytorch.org/whl/cpu || stop "PyTorch's CPU build could not be installed; see the messages above"
+    install torch torchvision --index-url https://download.pytorch.org/whl/cpu || stop "PyTorch's CPU build could not be installed; see the messages above"
 fi
-$pip -r requirements.txt || stop "pip could not install requirements.txt; see the messages above"
+install -r requirements.txt || stop "pip could not install requirements.txt; see the messages above"
 # LPIPS needs the weights of AlexNet and SqueezeNet. Without a network everything else works and says that LPIPS is left out.
 for net in alex squeeze; do
     .venv/bin/plic doctor --fetch $net >/dev/null 2>&1 || echo "plic: weights for LPIPS-$net could not be downloaded, so it is left out for now; 'plic doctor --fetch $net' tries again"

@@ -19,7 +19,9 @@ from plic_lib.errors import CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
 
-FOLDER = Path(__file__).resolve().parent.parent / "data" / "checkpoints"
+FOLDER = Path(__file__).resolve().parent / "models"  #: of the shipped models
+if not FOLDER.is_dir():  # not installed from a wheel but run from the repository
+    FOLDER = FOLDER.parent.parent / "data" / "checkpoints"
 
 
 class TrainedModel:

@@ -1,23 +1,29 @@
 """What the package promises around the codec: how it is imported, what it declares, what it installs."""
 
 import ast
+import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from plic_lib import images
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(ROOT.glob("notebooks/**/*.ipynb"))
 
 
-def python(code: str, **environment: str | None) -> str:
+def python(code: str, cwd: Path | None = None, **environment: str | None) -> str:
     """Run code in a fresh interpreter without the waiting policy that this one has; None takes a variable away."""
     environment = {"OMP_WAIT_POLICY": None, "KMP_BLOCKTIME": None, "PYTHONPATH": str(ROOT)} | environment
     environment = {key: value for key, value in (os.environ | environment).items() if value is not None}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -51,9 +57,13 @@ def test_make_sets_it_for_what_it_starts_unless_it_is_set():
 
 def imports(source: str) -> list[str]:
     """The modules that a piece of source imports, in its order, functions' inner imports included."""
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    nodes.sort(key=lambda node: node.lineno)
-    return [name for n in nodes for name in ([alias.name for alias in n.names] if isinstance(n, ast.Import) else [n.module or ""])]
+    found = []
+    for node in sorted(ast.walk(ast.parse(source)), key=lambda node: getattr(node, "lineno", 0)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.append(node.module)
+    return found
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT / "notebooks")))
@@ -62,3 +72,148 @@ def test_a_notebook_imports_plic_lib_before_torch(path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     first = [name.partition(".")[0] for name in imports("".join(cells[0]["source"]))]
     assert [name for name in first if name not in sys.stdlib_module_names][0] == "plic_lib"
+
+
+# ------------------------------------------------------------ what is imported is declared
+
+ORIGINS = importlib.metadata.packages_distributions()  #: module -> the installed packages that have it
+#: What each package may import when it is loaded: plic's own dependencies, and those of this extra.
+EXTRA = {"training": "train", "study": "study", "course": "course", "commands": "course"}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def names(lines: list[str]) -> set[str]:
+    """The packages that requirement lines name."""
+    return {re.match(r"[\w-]+", line)[0] for line in lines if line[:1].isalnum()}
+
+
+def declared(project: dict, extra: str | None) -> set[str]:
+    """What an installation with an extra brings, and what that one builds on."""
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    inner = re.findall(r"plic\[(\w+)\]", " ".join(lines))
+    return names(lines) - {"plic"} | declared(project, inner[0] if inner else None) if extra else names(lines)
+
+
+@pytest.fixture
+def required(project) -> set[str]:
+    """What requirements.txt brings."""
+    return declared(project, "course") | names((ROOT / "requirements.txt").read_text().splitlines())
+
+
+def packages(modules: set[str]) -> dict[str, set[str]]:
+    """Module -> the installed packages that it may come from; without the standard library and plic itself."""
+    roots = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"plic_lib"}
+    return {root: {re.sub(r"[_.]+", "-", name).lower() for name in ORIGINS.get(root, ())} for root in roots}
+
+
+def at_load(path: Path) -> set[str]:
+    """Modules that a file imports when it is itself imported."""
+    body = ast.parse(path.read_text()).body
+    return set(imports(ast.unparse(ast.Module([n for n in body if isinstance(n, ast.Import | ast.ImportFrom)], []))))
+
+
+def test_what_a_module_imports_is_declared(project):
+    missing = []
+    for path in sorted((ROOT / "plic_lib").rglob("*.py")):
+        part = path.relative_to(ROOT / "plic_lib").parts[0]
+        found = [
+            ("at load", at_load(path), declared(project, EXTRA.get(part))),
+            ("later", imports(path.read_text()), declared(project, "course")),
+        ]
+        for when, modules, known in found:
+            missing += [f"{path.name} imports {root} {when}" for root, origin in packages(set(modules)).items() if not origin & known]
+    assert not missing
+
+
+def test_what_is_declared_is_imported(project):
+    modules = {module for path in (ROOT / "plic_lib").rglob("*.py") for module in imports(path.read_text())}
+    assert declared(project, "course") <= set().union(*packages(modules).values())
+
+
+def test_what_tests_and_notebooks_import_is_required(required):
+    sources = [path.read_text() for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tests/exercises/*.py"), *ROOT.glob("notebooks/*.py")]]
+    for path in NOTEBOOKS:
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        sources += ["".join(line for line in cell["source"] if line[0] not in "%!") for cell in cells]
+    found = packages({module for source in sources for module in imports(source)})
+    assert not [root for root, origin in found.items() if not origin & required]
+
+
+def test_constraints_name_everything_that_is_required(required):
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.M))
+    assert required <= pinned.keys()
+
+
+PIP = """#!/bin/sh
+case "$*" in
+    *"-m pip"*" -c "*) echo "$*" >> log ;;
+    *"-m pip"*) echo "$*" >> log; exit 1 ;;
+    *) exec "{python}" "$@" ;;
+esac
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="setup.sh takes Python 3.10 to 3.12")
+def test_set_up_falls_back_to_the_versions_that_the_tests_passed_with(tmp_path):
+    """With a pip that installs only what is constrained."""
+    for name in ("setup.sh", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PIP.format(python=sys.executable))
+    python.chmod(0o755)
+    done = subprocess.run([tmp_path / "setup.sh"], capture_output=True, text=True)
+    assert done.returncode == 0 and "constraints.txt" in done.stdout and (tmp_path / ".venv" / ".ready").exists()
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith("-r requirements.txt") and second.endswith("-r requirements.txt -c constraints.txt")
+
+
+# ------------------------------------------------------------ the wheel
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder with what a wheel holds, made without a network."""
+    pytest.importorskip("setuptools", "77")
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name in ("plic_lib", "data/checkpoints"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT.md"):
+        shutil.copy(ROOT / name, source)
+    build = f"from setuptools import build_meta; print(build_meta.build_wheel({str(source)!r}))"
+    done = subprocess.run([sys.executable, "-c", build], capture_output=True, text=True, cwd=source)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(source.glob("*.whl"))) as wheel:
+        wheel.extractall(target)
+    return target
+
+
+def test_a_wheel_carries_the_package_and_the_models(installed):
+    wanted = {path.relative_to(ROOT) for path in (ROOT / "plic_lib").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    wanted |= {Path("plic_lib/models", path.name) for path in (ROOT / "data" / "checkpoints").glob("*.safetensors")}
+    assert wanted <= {path.relative_to(installed) for path in installed.rglob("*")}
+
+
+USE = """
+import sys, plic_lib.codec
+print(plic_lib.__file__)
+print(*{name.partition(".")[0] for name in sys.modules})
+from plic_lib import checkpoint
+from plic_lib.commands import cli
+print(*checkpoint.available())
+for arguments in (["encode", "in.png", "out.plic"], ["decode", "out.plic", "out.png"]):
+    if cli.main(arguments):
+        sys.exit("failed")
+"""
+
+
+def test_an_installed_package_works_from_any_folder_and_the_codec_loads_only_what_it_needs(installed, tmp_path, photo):
+    images.to_image(photo).save(tmp_path / "in.png")
+    where, modules, models, *_ = python(USE, cwd=tmp_path, PYTHONPATH=str(installed)).splitlines()
+    assert Path(where) == installed / "plic_lib" / "__init__.py" and {"mini", "mini-gan"} <= set(models.split())
+    assert not {"matplotlib", "torchmetrics", "accelerate", "lpips", "skimage", "IPython"} & set(modules.split())
+    assert images.read(tmp_path / "out.png").shape == photo.shape
