@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plic_lib import asymmetric, bitstream, coding, images
+from plic_lib import bitstream, coding, images
 from plic_lib.bitstream import MAX_SIDE
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.errors import BitstreamError, ImageError, LevelError, LevelMapError
@@ -168,7 +168,7 @@ def latent_bits(model: TrainedModel, analysis: Analysis, level: float, level_map
     z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
     features = networks.hyper_decoder(z_hat)
     y_hat = networks.decode_order(y_bar, features)
-    return asymmetric.bits(y_hat, *networks.parameters_of(y_hat, features))[0], networks.prior.bits(z_hat)[0]
+    return networks.density.bits(y_hat, *networks.parameters_of(y_hat, features))[0], networks.prior.bits(z_hat)[0]
 
 
 def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> float:

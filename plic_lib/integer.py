@@ -255,4 +255,4 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
     for hook in hooks:
         hook.remove()
     bits = {name: min(20, math.floor(math.log2(LIMIT / (4 * value)))) for name, value in largest.items()}
-    return Frozen(bits, tables.build(model.prior))
+    return Frozen(bits, tables.build(model.prior, model.density.survival))

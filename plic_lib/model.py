@@ -60,6 +60,9 @@ class Parameters(NamedTuple):
 class Plic(nn.Module):
     """The codec's networks. Images are RGB in [0, 1], sides multiples of 64."""
 
+    #: Of the latents y: what its ``bits`` says is trained, and from its ``survival`` the coding tables are made.
+    density = asymmetric
+
     def __init__(self, widths: Widths = PAPER):
         super().__init__()
         self.widths = widths
@@ -132,7 +135,7 @@ class Plic(nn.Module):
             features = self.hyper_decoder(quantise(z, self.prior.medians))
             context = straight_through(y_bar, self.decode_order(y_bar, features))
             parameters = self.parameters_of(context, features)
-            y_bits = asymmetric.bits(y_bar + uniform_noise(y_bar, seeds), *parameters)
+            y_bits = self.density.bits(y_bar + uniform_noise(y_bar, seeds), *parameters)
             y_hat = quantise(y_bar, parameters.means)
         x_hat = self.generator(y_hat * self.gain_units.inverse_gain(level))
         return Output(x_hat.float(), y_bits, z_bits)

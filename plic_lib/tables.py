@@ -14,13 +14,14 @@ where a file is decoded.
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
 from compressai._CXX import pmf_to_quantized_cdf
 from torch import Tensor
 
-from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN, SQRT2
+from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN, survival
 from plic_lib.hyperprior import FactorisedPrior
 from plic_lib.quantise import GRID
 
@@ -58,11 +59,15 @@ def scale_grid() -> Tensor:
     return SCALE_MIN * torch.exp(LOG_SCALE_STEP * torch.arange(SCALES, dtype=torch.float64))
 
 
-def build(prior: FactorisedPrior) -> Tables:
-    """Tables for y, the same for every model, and for the z of this model's prior."""
+def build(prior: FactorisedPrior, survival: Callable[..., Tensor] = survival) -> Tables:
+    """Tables for y, the same for every model of one density, and for the z of this model's prior.
+
+    Args:
+        survival: of one half of the density of y, as ``asymmetric.survival``.
+    """
     scales = scale_grid()
     # mass of one side beyond the zero bin, before normalisation by the sum of the scales
-    outside = scales * torch.erfc(0.5 / (SQRT2 * scales))
+    outside = scales * survival(0.5, scales)
     inside = scales - outside
     p_zero = (inside[:, None] + inside) / (scales[:, None] + scales)
     p_right = outside[None, :] / (outside[:, None] + outside)
@@ -73,7 +78,7 @@ def build(prior: FactorisedPrior) -> Tables:
     side_logits[SIDE_CLASSES // 2] = 0
 
     magnitude_class = torch.arange(SCALES) * MAGNITUDE_CLASSES // SCALES
-    rows = [_magnitude_cdf(float(scales[magnitude_class == c].log().mean().exp())) for c in range(MAGNITUDE_CLASSES)]
+    rows = [_magnitude_cdf(float(scales[magnitude_class == c].log().mean().exp()), survival) for c in range(MAGNITUDE_CLASSES)]
     return Tables(
         zero_class=_nearest(torch.logit(p_zero), zero_logits),
         zero_cdf=_flag_cdf(torch.sigmoid(zero_logits)),
@@ -99,9 +104,9 @@ def _flag_cdf(p_first: Tensor) -> Tensor:
     return torch.stack(row, dim=1).to(torch.int32)
 
 
-def _magnitude_cdf(scale: float) -> list[int]:
-    """Frequencies of |r| = 1, 2, ... of one half Gaussian, until only ``TAIL`` is left."""
-    edges = torch.erfc((torch.arange(1, 20 * int(scale + 1)) - 0.5).double() / (SQRT2 * scale))
+def _magnitude_cdf(scale: float, survival: Callable[..., Tensor]) -> list[int]:
+    """Frequencies of |r| = 1, 2, ... of one half of the density, until only ``TAIL`` is left."""
+    edges = survival((torch.arange(1, 20 * int(scale + 1)) - 0.5).double(), scale)
     edges = edges / edges[0]
     edges = edges[: max(2, int((edges > TAIL).sum()) + 1)]
     return list(pmf_to_quantized_cdf((edges[:-1] - edges[1:]).tolist() + [float(edges[-1])], PRECISION))
