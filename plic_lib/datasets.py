@@ -1,5 +1,6 @@
 """Photographs to train on and to look at: folders, random crops, scikit-image's own."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from plic_lib import images
 from plic_lib.errors import ImageError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic"}
+SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif", ".heic", ".heif", ".hif"}
+LITTER = {"__MACOSX", "@eaDir"}  #: folders of copies that systems make, besides the hidden ones
 
 #: Photographs that come inside scikit-image's wheel: the course needs no download.
 #: Bytes of decoded pictures that a training without loading processes keeps in memory.
@@ -32,12 +35,50 @@ def sample(name: str) -> Tensor:
 
 
 def find(folder: str | Path) -> list[Path]:
-    """All picture files below ``folder``, sorted. Raises ImageError where there are none."""
+    """All picture files below ``folder``, sorted; a picture file itself is a folder of one.
+
+    Linked folders are followed, each folder is visited once, and what is hidden, such as the
+    copies of pictures that systems and notebooks make, is passed over.
+
+    Raises:
+        ImageError: no such folder, one that cannot be read, or no pictures in it.
+    """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if folder.is_file():
+        return [folder]
+
+    def refuse(error: OSError):
+        missing = "there is no such folder" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise ImageError(f"{error.filename}: {missing}") from error
+
+    root = os.path.realpath(folder)
+    visited, paths = {root}, []
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        inner = {name: os.path.realpath(os.path.join(where, name)) for name in sorted(folders) if _is_visible(name)}
+        inner = {name: real for name, real in inner.items() if os.path.commonpath([real, root]) != real}  # a link upwards
+        folders[:] = [name for name, real in inner.items() if not (real in visited or visited.add(real))]
+        paths += [Path(where, name) for name in names if _is_visible(name) and Path(name).suffix.lower() in SUFFIXES]
+    paths = sorted(path for path in paths if path.is_file())
     if not paths:
         raise ImageError(f"{folder}: no picture files here ({', '.join(sorted(SUFFIXES))})")
     return paths
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name not in LITTER
+
+
+def check(paths: list[Path]) -> None:
+    """Look at all pictures before a long measurement. Raises ImageError that names each one that cannot be read."""
+    faults = []
+    for path in tqdm(paths, desc="looking at all pictures", delay=2, leave=False):
+        try:
+            images.open_rgb(path)
+        except ImageError as error:
+            faults.append(str(error))
+    if faults:
+        others = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+        raise ImageError("; ".join(faults[:3]) + others)
 
 
 class RandomCrops(Dataset):

@@ -1,44 +1,76 @@
 """Any picture file <-> an RGB tensor in [0, 1]; padding and cropping.
 
-Everything that Pillow opens becomes sRGB with three 8-bit channels: the first frame,
-rotated as EXIF says, colour profiles and CMYK converted, transparency laid on white.
+Everything that Pillow opens, and HEIC, becomes sRGB with three 8-bit channels: the first
+frame, turned as EXIF says, colour profiles and CMYK converted, transparency laid on white.
+What a picture states of itself but cannot be read or applied (metadata, a colour profile)
+is left out; ``read_with_notes`` says of each of these things whether it was done.
 """
 
+import contextlib
 import io
+import math
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
-from plic_lib.errors import ImageError
+from plic_lib import files
+from plic_lib.errors import FileError, ImageError
 from plic_lib.grid import BLOCK
+
+pillow_heif.register_heif_opener()
 
 #: Larger pictures are refused with a sentence instead of exhausting the memory.
 MAX_PIXELS = 50_000_000
 
+ORIENTATION, SAMPLE_FORMAT = 0x0112, 339  #: tags of EXIF and of TIFF
+#: What turns a picture upright for each orientation but the first; other values mean nothing.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture file as a Pillow image of mode RGB.
+#: What white is in grey pictures of floats, and of whole numbers but for the first, see ``white_of``.
+WHITES = (1, 255, 65535)
+
+
+@contextlib.contextmanager
+def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The first frame of a picture file as Pillow reads it; a FIFO, a device and ``-`` (standard input) too.
 
     Raises:
-        ImageError: no such file, not a picture, damaged, or more than ``max_pixels``.
+        ImageError: no such file, not a picture, damaged, or more than ``max_pixels``; also for
+            what goes wrong in the block.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ImageError(f"{path}: there is no such file")
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # we state our own limit
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > max_pixels:
-                raise ImageError(
-                    f"{path}: {image.width} x {image.height} is {image.width * image.height / 1e6:.0f} megapixels, "
-                    f"the limit is {max_pixels / 1e6:.0f}; make it smaller first"
-                )
-            return _to_rgb(image)
-    except ImageError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, on odd metadata
+            data = io.BytesIO(files.read(path))
+            with Image.open(data) as image:
+                if image.width * image.height > max_pixels:
+                    raise ImageError(
+                        f"{path}: {image.width} x {image.height} is {image.width * image.height / 1e6:.0f} megapixels, "
+                        f"the limit is {max_pixels / 1e6:.0f}; make it smaller first"
+                    )
+                image.load()
+                yield image
+    except FileError as error:
+        raise ImageError(str(error)) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: is not a picture of a kind that can be read here") from error
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise many kinds for a damaged file
         raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
@@ -46,53 +78,108 @@ def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def notes(path: str | Path) -> list[str]:
-    """What ``open_rgb`` changes of a picture besides its format, in words for the user."""
-    with Image.open(path) as image:
-        said = {
-            f"the first of {getattr(image, 'n_frames', 1)} frames": getattr(image, "n_frames", 1) > 1,
-            "transparency laid on white": image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info,
-            "colours converted to sRGB": image.mode in ("CMYK", "LAB") or "icc_profile" in image.info,
-            "reduced to 8 bits": image.mode.startswith("I") or image.mode == "F",
-            "turned upright": image.getexif().get(0x0112, 1) != 1,
-        }
-    return [text for text, holds in said.items() if holds]
+def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read a picture file as a Pillow image of mode RGB. Raises ImageError, see ``opened``."""
+    return _converted(path, max_pixels)[0]
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """First frame, upright, composited on white, in sRGB."""
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
-    if image.mode == "PA" or "transparency" in image.info:
+def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Picture file -> (3, H, W) in [0, 1]. Raises ImageError, see ``opened``."""
+    return to_tensor(_converted(path, max_pixels)[0])
+
+
+def read_with_notes(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, list[str]]:
+    """As ``read``, and in words for the user what was changed of the picture besides its format."""
+    image, notes = _converted(path, max_pixels)
+    return to_tensor(image), notes
+
+
+def _converted(path: str | Path, max_pixels: int) -> tuple[Image.Image, list[str]]:
+    notes: list[str] = []
+    with opened(path, max_pixels) as original:
+        turn = upright(original, notes)
+        image, alpha = split(original, notes)
+        image = _to_srgb(image, original.info, notes)
+        if alpha is not None and alpha.getextrema()[0] < 255:
+            image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+            notes.append("transparency laid on white")
+        with contextlib.suppress(Exception):  # to count the frames, some plugins read them all
+            if (frames := getattr(original, "n_frames", 1)) > 1:
+                notes.insert(0, f"the first of {frames} frames")
+        return turn(image), notes
+
+
+def upright(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], Image.Image]:
+    """What turns a picture as its metadata says; it may be applied to any picture of that size."""
+    turn, readable = None, True
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            Image.Exif().load(image.info.get("exif", b""))  # which the plugin may have tried in silence
+            turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
+        except Exception:  # a damaged block of metadata: Pillow raises many kinds
+            readable = False
+    if warned or not readable:
+        notes.append("metadata that cannot be read ignored")
+    if turn is None:
+        return lambda picture: picture
+    notes.append("turned upright")
+    return lambda picture: picture.transpose(turn)
+
+
+def split(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+    """A picture of any mode -> its colours with 8 bits a channel (L, RGB, CMYK or LAB), and its opacity (L) or None."""
+    transparent = image.info.get("transparency")
+    if image.mode.startswith(("I", "F")):
+        opaque = None if transparent is None else Image.fromarray(np.where(np.asarray(image) == transparent, 0, 255).astype(np.uint8))
+        return Image.fromarray(_eight_bits(image, notes)), opaque
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    elif image.mode == "PA" or (transparent is not None and image.mode not in ("LA", "RGBA")):
         image = image.convert("RGBA")
-    if image.mode in ("LA", "La", "RGBa"):
-        image = image.convert("RGBA")
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    if image.mode == "RGBA":
-        image = image.convert("RGB")
-    if profile:
-        image = _to_srgb(image, profile)
-    image = image.convert("RGB")
-    if alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
-    return image
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    plain = {"LA": "L", "1": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(image.mode, "RGB")
+    return image.convert(plain), alpha
 
 
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Deep grey values as bytes: integers are 16 bits, floats are in [0, 1] or, where one is larger, in [0, 255]."""
-    top = 65535 if mode != "F" else 1 if values.max() <= 1 else 255
-    return np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8)
+def _eight_bits(image: Image.Image, notes: list[str]) -> np.ndarray:
+    """Grey values of 16 or 32 bits, integers or floats, as bytes."""
+    values = np.asarray(image).astype(np.float64)
+    if broken := np.count_nonzero(~np.isfinite(values)):
+        raise ValueError(f"{broken} of its grey values are no finite numbers")
+    if image.format == "TIFF" and image.mode == "I" and image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1:
+        values %= 2**32  # unsigned, which Pillow reads as signed
+    if image.mode.startswith("I;16") or image.format == "PPM":  # Pillow brings a PPM of any depth to 16 bits
+        white, guess = 65535, ""
+    else:
+        white = white_of(values, whole=image.mode == "I")
+        guess = f", its grey values taken to be 0 … {white}"
+    notes.append(f"reduced to 8 bits{guess}")
+    return np.clip(values / white * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert by the embedded colour profile; a profile that does not fit the picture is ignored, as viewers do."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image
+def white_of(values: np.ndarray, whole: bool) -> int:
+    """What white is in a grey picture whose format does not say: the first of ``WHITES`` (or else 2^n - 1) that 99 % of the values keep to.
+
+    So a few outliers, such as highlights above 1 in a picture of floats, do not move it.
+    """
+    common = float(np.quantile(values, 0.99))
+    return next((white for white in WHITES[whole:] if common <= white), 2 ** math.ceil(math.log2(max(common, 0) + 1)) - 1)
+
+
+def _to_srgb(image: Image.Image, info: dict, notes: list[str]) -> Image.Image:
+    """By the embedded colour profile, or by Pillow's rule; a profile that does not fit the picture is ignored, as viewers do."""
+    if "icc_profile" in info:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(info["icc_profile"] or b""))
+            image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            notes.append("colours converted to sRGB")
+            return image
+        except (ImageCms.PyCMSError, OSError):
+            notes.append("a colour profile that does not fit ignored")
+    if image.mode in ("CMYK", "LAB"):
+        notes.append(f"{image.mode} converted to sRGB")
+    return image.convert("RGB")
 
 
 def to_tensor(image: Image.Image | np.ndarray) -> Tensor:
@@ -107,9 +194,23 @@ def to_image(x: Tensor) -> Image.Image:
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
 
 
-def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Picture file -> (3, H, W) in [0, 1]. Raises ImageError, see ``open_rgb``."""
-    return to_tensor(open_rgb(path, max_pixels))
+def to_bytes(x: Tensor, format: str = "PNG") -> bytes:
+    """A picture (3, H, W) in [0, 1] as the bytes of a file. Raises ImageError where the format does not take it."""
+    buffer = io.BytesIO()
+    try:
+        to_image(x).save(buffer, format)
+    except Exception as error:  # too large for the format, most likely
+        raise ImageError(f"a picture of {x.shape[-1]} x {x.shape[-2]} cannot be written as {format} ({error})") from error
+    return buffer.getvalue()
+
+
+def format_of(path: str | Path) -> str:
+    """Pillow's name of the format that a file is to have, by its ending; PNG where it has none. Raises ImageError."""
+    suffix = Path(path).suffix.lower()
+    name = Image.registered_extensions().get(suffix) if suffix else "PNG"
+    if name not in Image.SAVE:
+        raise ImageError(f"{path}: cannot write pictures of the kind {suffix}; use .png")
+    return name
 
 
 def pad(x: Tensor, multiple: int = BLOCK) -> Tensor:

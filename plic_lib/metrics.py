@@ -5,6 +5,7 @@ Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictur
 """
 
 import functools
+import os
 import warnings
 from pathlib import Path
 
@@ -49,9 +50,11 @@ class LPIPS(nn.Module):
 
     def __init__(self, net: str = "alex"):
         super().__init__()
-        import lpips  # imports torchvision, so only where it is needed
-
         _require_weights(net)
+        try:
+            import lpips  # imports torchvision, so only where it is needed
+        except ImportError as error:
+            raise WeightsMissing(f"{NEEDED_FOR[net]}: {error.name} is not installed: pip install 'plic[train]'") from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of torchvision: lpips calls it in an older manner
             self.parts = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
@@ -86,6 +89,13 @@ WEIGHT_FILES = {
     "vgg": "vgg16-397923af.pth",
     "inception": "weights-inception-2015-12-05-6726825d.pth",
 }
+#: A layer that each of them has and the others do not.
+OWN_LAYERS = {
+    "alex": "features.8.bias",
+    "squeeze": "features.12.squeeze.bias",
+    "vgg": "features.28.bias",
+    "inception": "Mixed_7c.branch_pool.conv.weight",
+}
 #: What is left out without each of them.
 NEEDED_FOR = {"alex": "LPIPS-alex and KID-AlexNet", "squeeze": "LPIPS-squeeze", "vgg": "LPIPS-vgg and DISTS", "inception": "FID and KID"}
 
@@ -95,12 +105,34 @@ def weights_path(net: str = "alex") -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / WEIGHT_FILES[net]
 
 
-def _require_weights(net: str) -> None:
+def weights_fault(net: str = "alex") -> str | None:
+    """Why the weights of a feature network cannot be used, or None where they can.
+
+    Being there is not enough: an interrupted download, a page that a proxy sent instead, or
+    the weights of another network lie under the right name as well.
+    """
     path = weights_path(net)
-    if not path.is_file():
+    try:
+        state = os.stat(path)
+    except OSError:
+        return "is not there"
+    return _fault(net, path, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _fault(net: str, path: Path, *_state: int) -> str | None:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)  # which executes no code; the packages' own loading may
+    except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
+        return f"does not load ({type(error).__name__})"
+    return None if isinstance(weights, dict) and OWN_LAYERS[net] in weights else "does not hold this network's weights"
+
+
+def _require_weights(net: str) -> None:
+    if fault := weights_fault(net):
         raise WeightsMissing(
-            f"{NEEDED_FOR[net]}: the weights {path} are not there; "
-            f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has them"
+            f"{NEEDED_FOR[net]}: {weights_path(net)} {fault}; "
+            f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has the weights"
         )
 
 
@@ -152,7 +184,7 @@ def quality(x: Tensor, x_hat: Tensor) -> dict[str, float | None]:
     """Every metric of one picture; None where its weights are missing, NaN where the picture is too small."""
     row = {"psnr": psnr(x, x_hat), "ms_ssim": ms_ssim(x, x_hat)}
     row |= {name: lpips_or_none(x, x_hat, net) for name, net in (("lpips", "alex"), ("lpips_squeeze", "squeeze"), ("lpips_vgg", "vgg"))}
-    row["dists"] = dists(x, x_hat) if weights_path("vgg").is_file() else None
+    row["dists"] = None if weights_fault("vgg") else dists(x, x_hat)
     return row
 
 
@@ -227,7 +259,7 @@ class SetQuality:
 
     def __init__(self):
         kinds = {"alex": alexnet_patch_features, "inception": inception_patch_features}
-        self.kinds = {net: features for net, features in kinds.items() if weights_path(net).is_file()}
+        self.kinds = {net: features for net, features in kinds.items() if not weights_fault(net)}
         self.originals = {net: [] for net in self.kinds}
         self.decoded = {net: [] for net in self.kinds}
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from plic_lib import images
 from plic_lib.errors import RegionError
 from plic_lib.grid import CELL, LEVEL_STEPS, OFFSET_STEPS
 from plic_lib.level_map import LevelMap
+
+MAX_LABELS = 256  #: colours of a mask that labels its pixels; a photograph, or a drawing saved as JPEG, has more
 
 
 def cells(mask: Tensor) -> np.ndarray:
@@ -57,13 +60,35 @@ def box(image: Tensor, left: int, top: int, right: int, bottom: int) -> Tensor:
 
 
 def from_file(image: Tensor, path: str | Path) -> Tensor:
-    """A picture of the same size, light where the region is (more than half of white)."""
-    drawn = images.read(path)
-    if drawn.shape != image.shape:
+    """A picture of the same size that shows where the region is.
+
+    Where its opacity varies, the region is what is opaque, in any colour. Of a picture of two
+    values (0 and 1, say), or of a few colours, as programs that label pixels write it, the
+    region is everything but the darkest. Of any other picture it is what is lighter than half
+    of white. Raises RegionError for another size, and ImageError as ``images.opened``.
+    """
+    with images.opened(path) as file:
+        turn = images.upright(file, [])
+        colours, opacity = images.split(file, [])
+        deep = np.asarray(file) if file.mode.startswith(("I", "F")) else None
+    if opacity is not None and len(set(opacity.getextrema())) > 1:
+        colours, deep = opacity, None
+    if deep is not None and len(np.unique(deep)) == 2:  # 0 and 1 of 65535 would be one value of 255
+        colours = Image.fromarray(np.where(deep == deep.max(), 255, 0).astype(np.uint8))
+    mask = torch.from_numpy(_drawn(turn(colours).convert("RGB")))
+    if mask.shape != image.shape[1:]:
         raise RegionError(
-            f"{path}: {drawn.shape[2]} x {drawn.shape[1]} pixels; a mask for this picture has {image.shape[2]} x {image.shape[1]}"
+            f"{path}: {mask.shape[1]} x {mask.shape[0]} pixels; a mask for this picture has {image.shape[2]} x {image.shape[1]}"
         )
-    return drawn.mean(dim=0) > 0.5
+    return mask
+
+
+def _drawn(picture: Image.Image) -> np.ndarray:
+    lightness = np.asarray(picture).mean(axis=2)
+    colours = [colour for _, colour in picture.getcolors(MAX_LABELS) or []]
+    if len(colours) == 2 or any(max(c) - min(c) > 16 for c in colours):
+        return lightness > lightness.min()
+    return lightness > 127.5
 
 
 def faces(image: Tensor) -> Tensor:
@@ -121,7 +146,10 @@ def salient(image: Tensor) -> Tensor:
     if not path.is_file():
         raise RegionError(f"this finder needs torchvision's DeepLab, and {path} is not there; draw a box, or use faces or a scribble")
     network = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, aux_loss=True).eval()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
+        raise RegionError(f"{path} does not hold the weights of torchvision's DeepLab; delete it, and draw a box meanwhile") from error
     with torch.no_grad():
         scores = network(weights.transforms(resize_size=None)(image)[None])["out"]
     return torch.nn.functional.interpolate(scores, image.shape[1:], mode="bilinear")[0].argmax(dim=0) > 0

@@ -1,4 +1,10 @@
 import io
+import os
+import struct
+import sys
+import threading
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from plic_lib import images
+from plic_lib.errors import ImageError
 
 RNG = np.random.default_rng(0)
 RGB = Image.fromarray(RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
@@ -34,6 +41,7 @@ MODES = {
     "photo.avif": RGB,
     "photo.ppm": RGB,
     "photo.jp2": RGB,
+    "photo.heic": RGB,
 }
 
 
@@ -91,13 +99,13 @@ def test_what_cannot_be_read_is_named(tmp_path):
     RGB.save(buffer, "PNG")
     cut.write_bytes(buffer.getvalue()[:2000])
     for path in (empty, text, cut, tmp_path / "none.png", tmp_path):
-        with pytest.raises(images.ImageError, match=str(path)):
+        with pytest.raises(ImageError, match=str(path)):
             images.read(path)
 
 
 def test_pictures_beyond_the_limit_are_refused(tmp_path):
     path = saved(Image.new("1", (9000, 8000)), tmp_path / "big.png")
-    with pytest.raises(images.ImageError, match="72 megapixels, the limit is 50"):
+    with pytest.raises(ImageError, match="72 megapixels, the limit is 50"):
         images.read(path)
 
 
@@ -114,14 +122,139 @@ def test_tensor_and_image_are_inverse():
     assert torch.equal(images.to_tensor(images.to_image(images.to_tensor(RGB))), images.to_tensor(RGB))
 
 
-def test_what_reading_changes_is_said(tmp_path):
+# ---------------------------------------------------------------- what is said is what was done
+
+
+def noted(image, path, **options):
+    return images.read_with_notes(saved(image, path, **options))
+
+
+def with_chunk(path: Path, name: bytes, content: bytes) -> Path:
+    """The PNG with one more chunk before its pixels."""
+    data = path.read_bytes()
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    path.write_bytes(data[:33] + chunk + data[33:])
+    return path
+
+
+def orientation(value) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert images.notes(saved(RGB, tmp_path / "plain.png")) == []
-    assert images.notes(saved(MODES["alpha.png"], tmp_path / "a.png")) == ["transparency laid on white"]
-    assert images.notes(saved(RGB, tmp_path / "r.png", exif=exif)) == ["turned upright"]
-    assert images.notes(saved(MODES["cmyk.jpg"], tmp_path / "c.jpg")) == ["colours converted to sRGB"]
-    assert images.notes(saved(MODES["int.tif"], tmp_path / "i.tif")) == ["reduced to 8 bits"]
+    exif[0x0112] = value
+    return exif
+
+
+def test_what_reading_changes_is_said(tmp_path, photo):
+    assert noted(RGB, tmp_path / "plain.png")[1] == []
+    assert noted(RGB.convert("RGBA"), tmp_path / "opaque.png")[1] == []
+    transparent = RGB.copy()
+    transparent.putalpha(RGB.convert("L"))
+    assert noted(transparent, tmp_path / "a.png")[1] == ["transparency laid on white"]
+    assert noted(MODES["cmyk.jpg"], tmp_path / "c.jpg")[1] == ["CMYK converted to sRGB"]
+    sixteen = Image.fromarray(np.array(RGB.convert("L")).astype(np.uint16) * 257)
+    assert noted(sixteen, tmp_path / "s.png")[1] == ["reduced to 8 bits"]
     frames = tmp_path / "f.gif"
     RGB.save(frames, save_all=True, append_images=[RGB.rotate(90)])
-    assert "the first of 2 frames" in images.notes(frames)
+    assert "the first of 2 frames" in images.read_with_notes(frames)[1]
+
+
+@pytest.mark.parametrize("value", range(10))
+def test_pictures_are_turned_as_their_metadata_says_and_only_then_is_it_said(value, tmp_path):
+    x, notes = noted(RGB, tmp_path / "r.png", exif=orientation(value))
+    upright = images.to_tensor(RGB)
+    mirrored = {2: (2,), 3: (1, 2), 4: (1,)}
+    wanted = {5: upright.mT, 6: upright.mT.flip(2), 7: upright.mT.flip(1, 2), 8: upright.mT.flip(1)}.get(
+        value, upright.flip(mirrored.get(value, ()))
+    )
+    assert torch.equal(x, wanted) and notes == ["turned upright"] * (2 <= value <= 8)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
+def test_a_picture_counts_though_its_metadata_cannot_be_read(kind, tmp_path):
+    lossless = {"lossless": True} if kind == "webp" else {}
+    x, notes = noted(RGB, tmp_path / f"a.{kind}", exif=b"Exif\0\0not a directory of tags", **lossless)
+    assert notes == ["metadata that cannot be read ignored"] and x.shape == (3, 40, 60)
+    assert kind == "jpeg" or torch.equal(x, images.to_tensor(RGB))
+
+
+def test_a_colour_profile_is_applied_or_said_to_be_ignored(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    ignored = ["a colour profile that does not fit ignored"]
+    assert noted(RGB, tmp_path / "s.png", icc_profile=srgb)[1] == ["colours converted to sRGB"]
+    assert noted(RGB, tmp_path / "b.png", icc_profile=b"no profile")[1] == ignored
+    assert noted(RGB.convert("L"), tmp_path / "grey.png", icc_profile=srgb)[1] == ignored  # a profile of three channels
+    x, notes = images.read_with_notes(with_chunk(saved(RGB, tmp_path / "chunk.png"), b"iCCP", b"name\0\0not compressed"))
+    assert notes == ignored and torch.equal(x, images.to_tensor(RGB))
+
+
+def test_a_transparent_grey_of_16_bits_lies_on_white(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = with_chunk(saved(Image.fromarray(ramp), tmp_path / "t.png"), b"tRNS", struct.pack(">H", int(ramp[3, 4])))
+    x, notes = images.read_with_notes(path)
+    assert notes == ["reduced to 8 bits", "transparency laid on white"] and x[0, 3, 4] == 1 and x[0, 3, 5] < 0.5
+
+
+# ---------------------------------------------------------------- deep grey values
+
+DEEP = {
+    "int32 of 8 bits": (np.int32, 255, []),
+    "int32 of 16 bits": (np.int32, 65535, []),
+    "int32": (np.int32, 2**31 - 1, []),
+    "int32 with outliers": (np.int32, 255, [2**30, -(2**31)]),
+    "floats": (np.float32, 1, []),
+    "floats with highlights": (np.float32, 1, [1.01, 40, 1000]),
+    "floats of 8 bits": (np.float32, 255, []),
+    "floats of 16 bits": (np.float32, 65535, [1e9]),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_range_of_grey_values_is_found_whatever_single_ones_are(name, tmp_path, photo):
+    kind, white, outliers = DEEP[name]
+    grey = photo.mean(dim=0).double().numpy()
+    values = (grey * white).astype(kind)
+    values.flat[: len(outliers)] = outliers
+    x, notes = noted(Image.fromarray(values), tmp_path / "deep.tif")
+    assert abs(x[0] - torch.from_numpy(grey)).flatten()[len(outliers) :].max() <= 1.01 / 255
+    assert notes == [f"reduced to 8 bits, its grey values taken to be 0 … {white}"]
+
+
+def test_unsigned_integers_of_32_bits_are_not_read_as_negative(tmp_path):
+    values = np.linspace(0, 2**32 - 1, 256).astype(np.uint32).reshape(16, 16)
+    path = saved(Image.fromarray(values.view(np.int32)), tmp_path / "u.tif")
+    data = path.read_bytes()
+    signed, unsigned = (struct.pack("<HHII", 339, 3, 1, kind) for kind in (2, 1))
+    assert data.count(signed) == 1
+    path.write_bytes(data.replace(signed, unsigned))
+    torch.testing.assert_close(images.read(path)[0], torch.linspace(0, 1, 256).reshape(16, 16), rtol=0, atol=0.6 / 255)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_grey_values_that_are_no_numbers_are_refused(value, tmp_path):
+    values = np.array(RGB.convert("L"), np.float32) / 255
+    values[3, 4] = value
+    with pytest.raises(ImageError, match=r"n\.tif: .*1 of its grey values are no finite numbers"):
+        images.read(saved(Image.fromarray(values), tmp_path / "n.tif"))
+
+
+# ---------------------------------------------------------------- files that are not files
+
+
+def test_a_fifo_and_standard_input_are_read(tmp_path, monkeypatch):
+    data = saved(RGB, tmp_path / "a.png").read_bytes()
+    os.mkfifo(tmp_path / "fifo")
+    writer = threading.Thread(target=lambda: (tmp_path / "fifo").write_bytes(data))
+    writer.start()
+    assert torch.equal(images.read(tmp_path / "fifo"), images.to_tensor(RGB))
+    writer.join()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert torch.equal(images.read("-"), images.to_tensor(RGB))
+
+
+def test_pictures_are_written_in_the_format_of_their_ending():
+    x = images.to_tensor(RGB)
+    for path in ("a.png", "a.TIF", "-", "/dev/stdout"):
+        assert torch.equal(images.to_tensor(Image.open(io.BytesIO(images.to_bytes(x, images.format_of(path))))), x)
+    with pytest.raises(ImageError, match="a.docx: cannot write pictures of the kind .docx; use .png"):
+        images.format_of("a.docx")
+    with pytest.raises(ImageError, match="a picture of 20000 x 1 cannot be written as WEBP"):
+        images.to_bytes(torch.zeros(3, 1, 20000), "WEBP")

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from plic_lib import datasets, images, metrics
+from plic_lib.errors import WeightsMissing
 from plic_lib.training import losses
 
 
@@ -51,8 +54,48 @@ def test_lpips_notices_a_changed_original(needs_lpips):
 
 def test_missing_weights_are_announced(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(metrics.WeightsMissing, match="LPIPS-squeeze.*plic doctor --fetch squeeze"):
+    with pytest.raises(WeightsMissing, match="LPIPS-squeeze.*plic doctor --fetch squeeze"):
         metrics.LPIPS("squeeze")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<html>blocked</html>", b"version https://git-lfs.github.com/spec/v1\n", b"", "another network's"],
+    ids=["page", "pointer", "empty", "other"],
+)
+def test_a_file_that_is_not_the_weights_counts_as_missing(content, monkeypatch, tmp_path, photo):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    for net in metrics.WEIGHT_FILES:
+        if isinstance(content, bytes):
+            metrics.weights_path(net).write_bytes(content)
+        else:
+            torch.save({"features.0.weight": torch.zeros(1)}, metrics.weights_path(net))
+    metrics._lpips.cache_clear()
+    for net in metrics.WEIGHT_FILES:
+        assert metrics.weights_fault(net) in (
+            "does not load (UnpicklingError)",
+            "does not load (EOFError)",
+            "does not hold this network's weights",
+        )
+    with pytest.raises(WeightsMissing, match=r"squeezenet.*does not .*plic doctor --fetch squeeze"):
+        metrics.LPIPS("squeeze")
+    row = metrics.quality(photo, photo)
+    assert [name for name, value in row.items() if name not in ("psnr", "ms_ssim") and value is not None] == []
+    assert metrics.SetQuality().kinds == {}
+
+
+def test_weights_that_would_run_code_are_not_loaded(monkeypatch, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "it ran",)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"features.8.bias": Trap()}, metrics.weights_path("alex"))
+    with pytest.raises(WeightsMissing, match="does not load"):
+        metrics.LPIPS("alex")
+    assert not (tmp_path / "it ran").exists()
 
 
 def test_l1_is_in_grey_levels():
@@ -120,17 +163,17 @@ def test_dists_and_inception_with_random_weights(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
-    metrics.weights_path("vgg").touch()
+    torch.save({metrics.OWN_LAYERS["vgg"]: torch.zeros(1)}, metrics.weights_path("vgg"))
     narrow = torchvision.models.vgg16(weights=None, init_weights=False).features
     monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", lambda weights: torch.nn.ModuleDict({"features": narrow}))
-    monkeypatch.setattr(metrics, "_lpips", lambda net: (_ for _ in ()).throw(metrics.WeightsMissing(net)))
+    monkeypatch.setattr(metrics, "_lpips", lambda net: (_ for _ in ()).throw(WeightsMissing(net)))
     x = datasets.sample("coffee")[:, :256, :320]
     damaged = (x + 0.1 * torch.randn(x.shape)).clamp(0, 1)
     assert metrics.quality(x, x)["dists"] == pytest.approx(0, abs=1e-4) and metrics.quality(x, damaged)["dists"] > 0.001
 
     torch.manual_seed(0)
     monkeypatch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-    torch.save({}, metrics.weights_path("inception"))
+    torch.save({metrics.OWN_LAYERS["inception"]: torch.zeros(1)}, metrics.weights_path("inception"))
     whole = metrics.SetQuality()
     whole.add(datasets.sample("astronaut"), (datasets.sample("astronaut") + 0.1).clamp(0, 1))
     figures = whole.figures()

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from plic_lib import bitstream, codec, datasets, images, level_map, roi
 from plic_lib.bitstream import File
@@ -206,6 +207,39 @@ def test_a_mask_file(photo, tmp_path):
         roi.from_file(photo, tmp_path / "small.png")
 
 
+def test_masks_as_people_have_them(photo, tmp_path):
+    mask = roi.box(photo, 8, 4, 30, 20)
+    inside = mask.numpy()
+    drawn = {}
+    red = Image.new("RGBA", (192, 128), (0, 0, 0, 0))
+    red.paste((200, 0, 0, 255), (8, 4, 30, 20))
+    drawn["opaque red on transparent"] = red
+    black = Image.new("RGBA", (192, 128), (255, 255, 255, 0))
+    black.paste((0, 0, 0, 255), (8, 4, 30, 20))
+    drawn["opaque black on transparent white"] = black
+    drawn["0 and 1"] = Image.fromarray(inside.astype(np.uint8))
+    drawn["0 and 1 of 16 bits"] = Image.fromarray(inside.astype(np.uint16))
+    drawn["0 and 1, floats"] = Image.fromarray(inside.astype(np.float32))
+    drawn["bits"] = Image.fromarray(inside)
+    labels = Image.fromarray(inside.astype(np.uint8) + (inside & (np.arange(192) > 20)), "P")
+    labels.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])  # as VOC's: a dark red, a dark green
+    drawn["labels of a palette"] = labels
+    for name, picture in drawn.items():
+        picture.save(tmp_path / "mask.tif" if picture.mode == "F" else tmp_path / "mask.png")
+        found = roi.from_file(photo, tmp_path / ("mask.tif" if picture.mode == "F" else "mask.png"))
+        assert torch.equal(found, mask), name
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    drawn["bits"].rotate(180).save(tmp_path / "mask.png", exif=turned)
+    assert torch.equal(roi.from_file(photo, tmp_path / "mask.png"), mask)
+    for grey, share in ((0, 0), (100, 0), (200, 1)):  # one value: nothing was drawn, or all
+        Image.new("L", (192, 128), grey).save(tmp_path / "mask.png")
+        assert roi.from_file(photo, tmp_path / "mask.png").float().mean() == share
+    soft = images.to_tensor(images.to_image(photo)).mean(dim=0)
+    images.to_image(soft.expand(3, -1, -1)).save(tmp_path / "mask.png")
+    assert torch.equal(roi.from_file(photo, tmp_path / "mask.png"), (soft * 255).round() > 127)
+
+
 def test_the_astronauts_face_is_found_and_no_face_on_a_cup():
     mask = roi.faces(datasets.sample("astronaut"))
     y, x = mask.nonzero().double().mean(dim=0)
@@ -232,5 +266,8 @@ def test_deeplab_without_weights_says_what_to_do_instead_and_with_weights_runs(p
     network = segmentation.deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, aux_loss=True)
     name = segmentation.DeepLabV3_MobileNet_V3_Large_Weights.DEFAULT.url.rsplit("/", 1)[1]
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / name).write_text("<html>")
+    with pytest.raises(roi.RegionError, match="does not hold the weights"):
+        roi.salient(photo)
     torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / name)
     assert roi.salient(photo).shape == photo.shape[1:]

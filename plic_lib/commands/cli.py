@@ -194,7 +194,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 def _encode(options) -> None:
     model = _load(options)
-    image = images.read(options.input)
+    image, notes = images.read_with_notes(options.input)
     level_map = _region(options, model, image)
     if options.bpp is not None:
         data, level = codec.encode_to_bpp(model, image, options.bpp, level_map=level_map)
@@ -209,8 +209,8 @@ def _encode(options) -> None:
         print(
             f"region: {(used.labels != 0).mean():.1%} of the cells, level {File.unpack(data).levels.max():.3f}, map of {len(used.pack())} bytes"
         )
-    if changes := images.notes(options.input):
-        print(f"of {options.input}: {', '.join(changes)}")
+    if notes:
+        print(f"of {options.input}: {', '.join(notes)}")
     if options.bpp is not None and abs(reached / options.bpp - 1) > 0.02:
         print(f"the target of {options.bpp:g} bpp was not met within 2 %: this is the nearest file that {model.name} makes of this picture")
 

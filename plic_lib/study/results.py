@@ -93,7 +93,7 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
     pictures = [{"picture": path.name, "width": width, "height": height} for path, (height, width) in zip(paths, sizes)]
     result = {"pictures": pictures, "codecs": {}, "targets": {}, "missing": missing}
     result["missing"] |= {
-        metric: "weights not here, see plic doctor" for net, metric in metrics.NEEDED_FOR.items() if not metrics.weights_path(net).is_file()
+        metric: "weights not here, see plic doctor" for net, metric in metrics.NEEDED_FOR.items() if metrics.weights_fault(net)
     }
     for which, model, quality, target in tasks:
         point = _read(_path(work, which, quality, target), {"pictures": content, "model": model and model.hash})
