@@ -15,9 +15,10 @@
     28-    with a level map only: the map (see ``plic_lib.level_map``)
     26-    the rANS stream, after the map
 
-Numbers are unsigned and little-endian.
+Numbers are unsigned and little-endian. ``docs/format.md`` is the whole specification.
 """
 
+import functools
 import struct
 import zlib
 from dataclasses import dataclass
@@ -39,7 +40,13 @@ HEADER_BYTES = _FIELDS.size + _CRC.size
 
 @dataclass(frozen=True)
 class File:
-    """The contents of a .plic file."""
+    """The contents of a .plic file.
+
+    >>> file = File(bytes(4), width=96, height=64, level=1280, latents_check=0, stream=b"rANS")
+    >>> data = file.pack()
+    >>> len(data), data[:6], File.unpack(data) == file
+    (30, b'PLIC\\x01\\x00', True)
+    """
 
     model: bytes  #: first four bytes of the model's hash
     width: int
@@ -47,28 +54,40 @@ class File:
     level: int  #: in steps of 1/1024
     latents_check: int
     stream: bytes
-    level_map: LevelMap | None = None
+    map_bytes: bytes | None = None  #: what ``LevelMap.pack`` gave, where there is a map
 
     def pack(self) -> bytes:
         """As bytes. Raises LevelMapError for a level map that is too long for a file."""
         flags, level_map = 0, b""
-        if self.level_map is not None:
-            packed = self.level_map.pack()
-            if len(packed) > 65535:
-                raise LevelMapError(f"the level map takes {len(packed)} bytes, a file holds at most 65535: make it simpler")
-            flags, level_map = HAS_MAP, _MAP_LENGTH.pack(len(packed)) + packed
+        if self.map_bytes is not None:
+            if len(self.map_bytes) > 65535:
+                raise LevelMapError(f"the level map takes {len(self.map_bytes)} bytes, a file holds at most 65535: make it simpler")
+            flags, level_map = HAS_MAP, _MAP_LENGTH.pack(len(self.map_bytes)) + self.map_bytes
         fields = _FIELDS.pack(MAGIC, VERSION, flags, self.model, self.width, self.height, self.level, self.latents_check, len(self.stream))
         return fields + _CRC.pack(zlib.crc32(fields + level_map + self.stream)) + level_map + self.stream
 
+    @functools.cached_property
+    def level_map(self) -> LevelMap | None:
+        """The level map, decoded when it is asked for: a few bytes may claim millions of cells. Raises BitstreamError."""
+        if self.map_bytes is None:
+            return None
+        try:
+            return LevelMap.unpack(self.map_bytes, *cell_grid(self.height, self.width))
+        except LevelMapError as error:
+            raise BitstreamError(f"the file is damaged: of its level map, {error}") from error
+
     @property
     def levels(self) -> np.ndarray:
-        """(h, w) level of each cell of 16 x 16 pixels; (1, 1) without a level map."""
+        """(h, w) level of each cell of 16 x 16 pixels; (1, 1) without a level map. Raises as ``level_map``."""
         base = np.full((1, 1), self.level / LEVEL_STEPS)
         return base if self.level_map is None else base + self.level_map.offsets() / OFFSET_STEPS
 
     @classmethod
     def unpack(cls, data: bytes, max_pixels: int = MAX_PIXELS) -> "File":
-        """From bytes. Raises BitstreamError for anything that ``pack`` did not make, or larger than ``max_pixels``."""
+        """From bytes. Raises BitstreamError for anything that ``pack`` did not make, or larger than ``max_pixels``.
+
+        What a level map says is looked at when ``level_map`` or ``levels`` is asked for.
+        """
         if data[:4] != MAGIC:
             raise BitstreamError("this is not a .plic file: it does not begin with 'PLIC'")
         if len(data) < HEADER_BYTES:
@@ -92,13 +111,8 @@ class File:
             raise BitstreamError(f"the file is damaged: a picture of {width} x {height} pixels")
         if width * height > max_pixels:
             raise BitstreamError(f"a picture of {width} x {height} pixels exceeds the limit of {max_pixels}")
-        level_map = None
-        if flags & HAS_MAP:
-            try:
-                level_map = LevelMap.unpack(data[HEADER_BYTES + _MAP_LENGTH.size : start], *cell_grid(height, width))
-            except LevelMapError as error:
-                raise BitstreamError(f"the file is damaged: of its level map, {error}") from error
-        return cls(model, width, height, level, check, data[start:], level_map)
+        map_bytes = data[HEADER_BYTES + _MAP_LENGTH.size : start] if flags & HAS_MAP else None
+        return cls(model, width, height, level, check, data[start:], map_bytes)
 
 
 def describe(data: bytes) -> list[tuple[str, str, str]]:
@@ -107,7 +121,7 @@ def describe(data: bytes) -> list[tuple[str, str, str]]:
     meanings = [
         (4, "magic: this is a .plic file"),
         (1, f"version {VERSION}"),
-        (1, "flags: none set" if file.level_map is None else "flags: a level map follows the header"),
+        (1, "flags: none set" if file.map_bytes is None else "flags: a level map follows the header"),
         (4, "model: the first bytes of its hash"),
         (2, f"width {file.width}"),
         (2, f"height {file.height}"),
@@ -116,8 +130,8 @@ def describe(data: bytes) -> list[tuple[str, str, str]]:
         (4, f"length of the stream: {len(file.stream)} bytes"),
         (4, "CRC-32 of everything else"),
     ]
-    if file.level_map is not None:
-        size = _MAP_LENGTH.unpack_from(data, HEADER_BYTES)[0]
+    if file.map_bytes is not None:
+        size = len(file.map_bytes)
         meanings += [(2, f"length of the level map: {size} bytes"), (size, "the level map")]
     rows, start = [], 0
     for size, meaning in meanings:

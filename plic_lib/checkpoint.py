@@ -15,7 +15,7 @@ from safetensors.torch import save as pack
 from torch import Tensor
 
 from plic_lib import files
-from plic_lib.errors import CheckpointError
+from plic_lib.errors import BitstreamError, CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
 
@@ -120,33 +120,74 @@ def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") 
     """Load a shipped model by name, or any checkpoint by path.
 
     Raises:
-        CheckpointError: not found, not a plic checkpoint, or damaged.
+        CheckpointError: not found, not a plic checkpoint, incomplete or damaged.
+
+    >>> model = load("mini")
+    >>> model.name, model.levels, model.networks.widths.M, len(model.hash)
+    ('mini', 3, 96, 64)
     """
     path = find(name_or_path)
+    metadata = _metadata(path)
+    if metadata.get("format") != "plic-1":
+        raise CheckpointError(f"{path}: a safetensors file, but not a plic checkpoint of format 1")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != "plic-1":
-                raise CheckpointError(f"{path}: a safetensors file, but not a plic checkpoint of format 1")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
-    try:
-        networks = Plic(Widths(**json.loads(metadata["widths"])))
-        networks.load_state_dict(_weights(networks) | part("networks."), strict=False)
-        model = TrainedModel(path.stem, networks, Frozen.from_tensors(part("frozen.")), json.loads(metadata["about"]))
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or made by another version of plic ({error})") from error
-    if model.hash != metadata["hash"]:
+        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        networks = _filled(Plic(Widths(**json.loads(metadata["widths"]))), part("networks."))
+        frozen = Frozen.from_tensors(part("frozen."))
+        if len(frozen.tables.z_length) != networks.widths.N:
+            raise ValueError(f"tables for {len(frozen.tables.z_length)} channels of z, which has {networks.widths.N}")
+        model = TrainedModel(path.stem, networks, frozen, json.loads(metadata.get("about", "{}")))
+    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: incomplete, damaged or made by another version of plic ({error})") from error
+    if model.hash != metadata.get("hash"):
         raise CheckpointError(f"{path}: its contents do not have the hash that it states; it is damaged")
     return model.to(device)
 
 
+def _filled(networks: Plic, stored: dict[str, Tensor]) -> Plic:
+    """The networks with the weights of a checkpoint: all of them, and numbers."""
+    own = _weights(networks)
+    if missing := sorted(own.keys() - stored.keys()):
+        raise ValueError(f"{len(missing)} of its tensors are missing: {missing[0]}, …")
+    if unknown := sorted(stored.keys() - own.keys()):
+        raise ValueError(f"{len(unknown)} of its tensors have no place: {unknown[0]}, …")
+    for name, weights in stored.items():
+        if weights.shape != own[name].shape or not weights.isfinite().all():
+            raise ValueError(f"{name} has another shape than its place, or values that are no numbers")
+    networks.load_state_dict(networks.state_dict() | stored)
+    return networks
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The texts that a safetensors file carries. Raises CheckpointError where it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
 def with_hash(prefix: bytes) -> Path | None:
     """The shipped checkpoint whose hash starts with ``prefix``, or None."""
-    for path in available().values():
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("hash", "").startswith(prefix.hex()):
-                return path
-    return None
+    return next((path for path in available().values() if _stated_hash(path).startswith(prefix.hex())), None)
+
+
+def needed(prefix: bytes) -> Path:
+    """The same for a file that has to be decoded. Raises BitstreamError that says which model is needed, and whom to ask."""
+    if path := with_hash(prefix):
+        return path
+    here = ", ".join(f"{name} ({_stated_hash(path)[:8] or 'damaged'})" for name, path in available().items())
+    raise BitstreamError(
+        f"the file needs the model {prefix.hex()}, and here are {here or 'none'}: ask whoever made the file for the .safetensors file of "
+        f"that model (its hash begins with {prefix.hex()}), and name it with --model"
+    )
+
+
+def _stated_hash(path: Path) -> str:
+    """Of a shipped checkpoint; nothing where it is damaged, which is no reason not to find another."""
+    try:
+        return _metadata(path).get("hash", "")
+    except CheckpointError:
+        return ""

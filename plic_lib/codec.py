@@ -85,7 +85,7 @@ def encode_latents(model: TrainedModel, analysis: Analysis, level: float, level_
         level=steps,
         latents_check=_check(y),
         stream=stream,
-        level_map=level_map,
+        map_bytes=None if level_map is None else level_map.pack(),
     ).pack()
 
 
@@ -94,7 +94,7 @@ def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MA
     """The file's fields, and y_hat (1, M, h, w) exactly as the encoder had it. Raises as ``decode``."""
     file = bitstream.File.unpack(data, max_pixels)
     if file.model != bytes.fromhex(model.hash)[:4]:
-        raise BitstreamError(f"the file was made by the model {file.model.hex()}; this one, {model.name}, is {model.hash[:8]}")
+        raise BitstreamError(f"the file was made by the model {file.model.hex()} and needs it; this one, {model.name}, is {model.hash[:8]}")
     if file.level > (model.levels - 1) * LEVEL_STEPS or not _within(model, file.levels):
         raise BitstreamError(
             f"the file is damaged: levels {file.levels.min():.3f} … {file.levels.max():.3f} instead of 0 … {model.levels - 1}"

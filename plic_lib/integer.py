@@ -29,7 +29,6 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from plic_lib import images, tables
-from plic_lib.asymmetric import SCALE_MIN
 from plic_lib.context import SLOPE
 from plic_lib.errors import CheckpointError
 from plic_lib.model import Plic
@@ -90,7 +89,7 @@ def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **
     top = 2 ** (WEIGHT_BITS - 1) - 1
     weight = torch.round(weight * power_of_two(bits)[:, None]).clamp(-top, top)
     bias = torch.round(bias * power_of_two(bits + bits_in))
-    if (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() >= EXACT:
+    if not (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() < EXACT:  # nor where it is no number
         raise CheckpointError("integer sums of this layer could exceed 2^52, beyond which float64 is not exact")
     return Layer(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
 
@@ -194,7 +193,7 @@ def _heads(layer: nn.Conv2d, M: int, bits_in: int) -> Layer:
     """Gather's last layer: means in 1/64, and log-scales as steps of the table grid."""
     weight, bias = layer.weight.detach().cpu().flatten(1).double(), layer.bias.detach().cpu().double()
     means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
-    scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - math.log(SCALE_MIN)) / tables.LOG_SCALE_STEP, bits_in, 0)
+    scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - tables.LOG_SCALE_MIN) / tables.LOG_SCALE_STEP, bits_in, 0)
     join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
     return Layer(join("weight"), join("bias"), join("scale"))
 

@@ -25,6 +25,19 @@ class LevelMap:
     Attributes:
         labels: (h, w) int8, cells of 16 x 16 pixels, in steps of 1/8 level.
         feather: cells over which an offset fades out around its region, 0 to 15.
+
+    Raises:
+        LevelMapError: no grid of whole numbers, or numbers out of range.
+
+    >>> labels = np.zeros((2, 6), int)
+    >>> labels[:, :2] = 8  # one level more on the left
+    >>> level_map = LevelMap(labels, feather=3)
+    >>> level_map.offsets()
+    array([[8, 8, 6, 4, 2, 0],
+           [8, 8, 6, 4, 2, 0]])
+    >>> data = level_map.pack()
+    >>> len(data), LevelMap.unpack(data, height=2, width=6).labels.tolist() == labels.tolist()
+    (4, True)
     """
 
     labels: np.ndarray
@@ -117,7 +130,7 @@ def _decode_boxes(data: bytes, height: int, width: int) -> np.ndarray:
             value = 0
         if shift > 28:
             raise LevelMapError("a number in it is too large")
-    if shift or not numbers or len(numbers) != 1 + 5 * numbers[0]:
+    if shift or not numbers or numbers[0] > MAX_BOXES or len(numbers) != 1 + 5 * numbers[0]:
         raise LevelMapError("its list of boxes is cut off or too long")
     labels = np.zeros((height, width), np.int8)
     for i in range(1, len(numbers), 5):

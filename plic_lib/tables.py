@@ -21,13 +21,15 @@ import torch
 from compressai._CXX import pmf_to_quantized_cdf
 from torch import Tensor
 
-from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN, survival
+from plic_lib.asymmetric import SCALE_MIN, survival
 from plic_lib.hyperprior import FactorisedPrior
 from plic_lib.quantise import GRID
 
 PRECISION = 16  #: frequencies add up to 2**16
 SCALES = 128  #: values of a scale, log-spaced from 0.11 to 64
-LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)  #: from one scale to the next
+#: ln 0.11, and the step of the log grid, ln(64 / 0.11) / 127. Written out, because integers of every model follow from
+#: them (``integer._heads``), and not all systems compute a logarithm to the same last bit.
+LOG_SCALE_MIN, LOG_SCALE_STEP = float.fromhex("-0x1.1a87fbfeb72dfp+1"), float.fromhex("0x1.9aa46ac8a79d7p-5")
 ZERO_CLASSES, SIDE_CLASSES, MAGNITUDE_CLASSES = 96, 33, 64
 TAIL = 2.0**-15  #: mass beyond the last magnitude of a table, coded by the escape symbol
 
@@ -48,6 +50,19 @@ class Tables:
     z_length: Tensor  #: (N,) int32
     z_offset: Tensor  #: (N,) int32: the symbol of the first frequency
     z_median: Tensor  #: (N,) int32, in units of 1/64
+
+    def __post_init__(self):
+        """Raises ValueError for tables that the coder, which trusts them, must not see."""
+        lengths = {"magnitude": self.magnitude_length, "z": self.z_length}
+        for name, shape in {"zero": (SCALES, SCALES), "side": (SCALES, SCALES), "magnitude": (SCALES,), "z": None}.items():
+            cdf = getattr(self, f"{name}_cdf")
+            length = lengths.get(name, torch.full((len(cdf),), cdf.shape[1]))
+            if not _are_frequencies(cdf, length):
+                raise ValueError(f"the tables {name}_cdf are no frequencies that add up to 2^{PRECISION}")
+            if shape and (getattr(self, f"{name}_class").shape != shape or getattr(self, f"{name}_class").max() >= len(cdf)):
+                raise ValueError(f"{name}_class does not fit its tables")
+        if not self.z_length.shape == self.z_offset.shape == self.z_median.shape:
+            raise ValueError("the tables of z do not fit its channels")
 
     def tensors(self) -> dict[str, Tensor]:
         """All fields by name, as a checkpoint stores them."""
@@ -89,6 +104,15 @@ def build(prior: FactorisedPrior, survival: Callable[..., Tensor] = survival) ->
         magnitude_length=torch.tensor([len(row) for row in rows], dtype=torch.int32),
         **_z_tables(prior),
     )
+
+
+def _are_frequencies(cdf: Tensor, length: Tensor) -> bool:
+    """Whether each row rises from 0 to 2^16 within its length."""
+    if length.shape != cdf.shape[:1] or not (2 <= int(length.min()) and int(length.max()) <= cdf.shape[1]):
+        return False
+    last = cdf.gather(1, length[:, None].long() - 1)
+    rising = (cdf.diff(dim=1) > 0) | (torch.arange(1, cdf.shape[1]) >= length[:, None])
+    return bool((cdf[:, 0] == 0).all() and (last == 2**PRECISION).all() and rising.all())
 
 
 def _nearest(values: Tensor, centres: Tensor) -> Tensor:

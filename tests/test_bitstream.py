@@ -1,3 +1,5 @@
+import dataclasses
+import doctest
 import random
 import struct
 import zlib
@@ -5,8 +7,9 @@ import zlib
 import pytest
 import torch
 
-from plic_lib import bitstream, codec
+from plic_lib import bitstream, checkpoint, codec, level_map
 from plic_lib.bitstream import File
+from plic_lib.commands.cli import main
 from plic_lib.errors import BitstreamError
 
 from .conftest import tiny_model
@@ -115,3 +118,28 @@ def test_each_refusal_says_why(tiny, data):
 def test_a_file_of_another_model_is_refused(data):
     with pytest.raises(BitstreamError, match="made by the model"):
         codec.decode(tiny_model(symmetric=True), data)
+
+
+def test_a_level_map_is_decoded_only_when_it_is_needed(data, tmp_path, monkeypatch, capsys):
+    """One byte can claim 16.8 million cells, whose decoding takes minutes: to look at such a file does not."""
+    file = dataclasses.replace(File.unpack(data), width=65535, height=65535, map_bytes=b"\x02")
+    crafted = file.pack()
+    monkeypatch.setattr(level_map, "_walk", lambda *_: pytest.fail("decoded"))
+    assert File.unpack(crafted, bitstream.MAX_SIDE**2).map_bytes == b"\x02"
+    assert ("28", "02", "the level map") in bitstream.describe(crafted)
+    (tmp_path / "crafted.plic").write_bytes(crafted)
+    assert main(["info", str(tmp_path / "crafted.plic")]) == 0 and "65535" in capsys.readouterr().out
+
+
+def test_more_boxes_than_a_map_may_have(data):
+    """Each could fill the whole picture, so their number has a limit."""
+    box, file = bytes([0, 0, 1, 1, 4]), File.unpack(data)
+    assert dataclasses.replace(file, map_bytes=bytes([16, 255, 1]) + 255 * box).level_map.labels[0, 0] == 4
+    with pytest.raises(BitstreamError, match="too long"):
+        _ = dataclasses.replace(file, map_bytes=bytes([16, 128, 2]) + 256 * box).level_map
+
+
+@pytest.mark.parametrize("module", [bitstream, level_map, checkpoint])
+def test_examples(module):
+    result = doctest.testmod(module)
+    assert result.failed == 0 and result.attempted

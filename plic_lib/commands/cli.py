@@ -256,9 +256,7 @@ def _decode(options) -> None:
     data = _read_file(options.input)
     try:
         file = File.unpack(data)
-        path = options.model or checkpoint.with_hash(file.model)
-        if path is None:
-            raise BitstreamError(f"it was made by the model {file.model.hex()}, which is not among the shipped ones; name it with --model")
+        path = options.model or checkpoint.needed(file.model)
         image = codec.decode(checkpoint.load(path, _device(options.device)), data)
     except BitstreamError as error:
         raise BitstreamError(f"{options.input}: {error}") from error
@@ -284,6 +282,8 @@ def _info(options) -> None:
     data = _read_file(options.input)
     try:
         file = File.unpack(data, bitstream.MAX_SIDE**2)
+        # to decode a map of more cells could take minutes
+        labels = file.level_map.labels if file.map_bytes is not None and file.width * file.height <= images.MAX_PIXELS else None
     except BitstreamError as error:
         raise BitstreamError(f"{options.input}: {error}") from error
     known = checkpoint.with_hash(file.model)
@@ -297,9 +297,7 @@ def _info(options) -> None:
         "width": file.width,
         "height": file.height,
         "level": file.level / LEVEL_STEPS,
-        "level_offsets": None
-        if file.level_map is None
-        else [float(o) / OFFSET_STEPS for o in (file.level_map.labels.min(), file.level_map.labels.max())],
+        "level_offsets": None if labels is None else [float(o) / OFFSET_STEPS for o in (labels.min(), labels.max())],
         "header_bytes": bitstream.HEADER_BYTES,
         "level_map_bytes": len(data) - bitstream.HEADER_BYTES - len(file.stream),
         "stream_bytes": len(file.stream),

@@ -107,7 +107,9 @@ def crops(model: TrainedModel, path: str | Path) -> None:
     images.to_image(torch.cat(pieces, 2)).save(path, optimize=True)
 
 
-def run_all(names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS) -> None:
+def run_all(
+    names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS
+) -> None:
     """``run`` for every name and seed, the first seed of all before the second."""
     for seed in seeds:
         for name in tqdm(names, desc=f"runs with seed {seed}"):

@@ -1,0 +1,96 @@
+"""Models on disk: what is incomplete or damaged is refused, and a file says which model it needs."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from plic_lib import checkpoint, codec
+from plic_lib.bitstream import File
+from plic_lib.commands.cli import main
+from plic_lib.errors import BitstreamError, CheckpointError
+
+
+@pytest.fixture(scope="module")
+def stored(tiny, tmp_path_factory):
+    """Tensors and texts of a checkpoint."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    checkpoint.save(tiny, path)
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+
+
+@pytest.fixture
+def refused(stored, tmp_path):
+    """Change a checkpoint, and see it refused in one sentence."""
+
+    def change(words, tensors=None, metadata=None):
+        path = tmp_path / "changed.safetensors"
+        save_file(stored[0] if tensors is None else tensors, path, stored[1] if metadata is None else metadata)
+        with pytest.raises(CheckpointError, match=words) as caught:
+            checkpoint.load(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+    return change
+
+
+@pytest.mark.parametrize("part", ["encoder", "hyper_encoder", "gain_units.theta", "generator", "context", "prior"])
+def test_a_checkpoint_without_a_part_is_refused(part, stored, refused):
+    refused("missing: " + part, {k: v for k, v in stored[0].items() if not k.startswith(f"networks.{part}")})
+
+
+def test_a_tensor_too_many_is_refused(stored, refused):
+    refused("extra", stored[0] | {"networks.extra": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("name", ["networks.encoder.0.weight", "networks.context.weight"])
+def test_weights_that_are_no_numbers_are_refused(name, stored, refused):
+    refused(name.removeprefix("networks."), stored[0] | {name: torch.full_like(stored[0][name], torch.nan)})
+
+
+def test_texts_that_are_missing_or_wrong_are_refused(stored, refused):
+    metadata = stored[1]
+    without = lambda name: {k: v for k, v in metadata.items() if k != name}  # noqa: E731
+    refused("hash", metadata=without("hash"))
+    refused("widths", metadata=without("widths"))
+    refused("format", metadata=without("format"))
+    refused("hash", metadata=metadata | {"hash": "00" * 32})
+    refused("damaged", metadata=metadata | {"widths": json.dumps({"N": 16, "M": 24, "depth": 3})})
+
+
+@pytest.mark.parametrize("name", ["frozen.zero_cdf", "frozen.z_cdf", "frozen.magnitude_length", "frozen.side_class", "frozen.z_offset"])
+def test_tables_that_the_coder_would_trip_over_are_refused(name, stored, refused):
+    """The coder is C++ and trusts its tables."""
+    refused("tables|class", stored[0] | {name: stored[0][name].flip(0)[1:] + 1})
+
+
+def test_tables_check_themselves(tiny_tables):
+    for name in ("zero", "side", "magnitude", "z"):
+        cdf = getattr(tiny_tables, f"{name}_cdf").clone()
+        cdf[1, 1] = cdf[1, 2]
+        with pytest.raises(ValueError, match=f"{name}_cdf"):
+            dataclasses.replace(tiny_tables, **{f"{name}_cdf": cdf})
+
+
+def test_a_file_says_which_model_it_needs(tiny, photo, tmp_path, capsys):
+    data = codec.encode(tiny, photo[:, :64, :64], 1)
+    assert checkpoint.needed(bytes.fromhex(checkpoint.load("mini").hash)[:4]).stem == "mini"
+    with pytest.raises(BitstreamError, match=f"needs the model {tiny.hash[:8]}.*mini.*--model"):
+        checkpoint.needed(File.unpack(data).model)
+    (tmp_path / "photo.plic").write_bytes(data)
+    assert main(["decode", str(tmp_path / "photo.plic"), str(tmp_path / "photo.png")]) == 1
+    message = capsys.readouterr().err
+    assert "photo.plic" in message and tiny.hash[:8] in message and "--model" in message and message.count("\n") == 1
+
+
+def test_a_damaged_model_does_not_hide_another(mini, tmp_path, monkeypatch):
+    shutil.copy(checkpoint.find("mini"), tmp_path / "mini.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
+    assert checkpoint.with_hash(bytes.fromhex(mini.hash)[:4]) == tmp_path / "mini.safetensors"
+    with pytest.raises(BitstreamError, match="broken .damaged., mini .29eb32fc"):
+        checkpoint.needed(bytes(4))
