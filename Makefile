@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser notebooks results bench constraints clean
+.PHONY: setup lab app test test-browser notebooks solutions results bench constraints clean
 
 # threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
@@ -29,7 +29,13 @@ app: setup
 
 # execute all notebooks and save them with their outputs
 notebooks: setup
+	.venv/bin/python -m plic_lib.course.editions
 	.venv/bin/python notebooks/run.py
+
+# the solutions: made from the notebooks' statements and from plic_lib/course/check, then run
+solutions: setup
+	.venv/bin/python -m plic_lib.course.editions
+	.venv/bin/python notebooks/run.py notebooks/solutions/*.ipynb
 
 # every codec over a folder of pictures, as in: make results PICTURES=~/kodak; a folder named kodak renews the README too
 PICTURES ?= kodak

@@ -1,32 +1,70 @@
-"""Checks of 13_results."""
+"""Exercises of 13_results."""
 
 import math
 import random
 
 import torch
 
-from plic_lib.course.check import exercise
+from plic_lib.course.check.exercise import Exercise
+
+NOTEBOOK = "13_results"
 
 
-@exercise
-def results_1(fitting_level):
-    """``fitting_level(sizes, pixels, bpp)``: the highest level whose files together stay within the budget."""
+def fitting_level(sizes, pixels, bpp):
+    """The budget is for the sum: a picture may exceed its share. Sizes rise with the level, so the number of levels that fit,
+    less one, is the highest of them."""
+    fits = 8 * sizes.sum(dim=1) <= bpp * pixels.sum()
+    return int(fits.sum()) - 1
+
+
+def _sets_of_files():
     for _ in range(4):
         pixels = torch.tensor([100_000, 400_000, 1_600_000])
         # the small picture is costly, the large one cheap: their shares of the budget differ
         shares = torch.tensor([2.4, 1.0, 0.7]) + 0.1 * torch.rand(3)
-        scale = 0.05 * torch.linspace(1, 6, 11)[:, None]
-        sizes = (scale * shares * pixels / 8).round().long()
-        level = random.randrange(3, 9)
-        bpp = 1.01 * 8 * float(sizes[level].sum()) / float(pixels.sum())
-        answer = int(fitting_level(sizes, pixels, bpp))
-        mean = int(((8 * sizes / pixels).mean(dim=1) <= bpp).sum()) - 1
-        each = int((8 * sizes <= bpp * pixels).all(dim=1).sum()) - 1
-        assert 0 <= answer < len(sizes), "return an index of a level, from 0"
-        assert answer != len(sizes) - 1, "the highest level does not fit; are bytes counted as bits?"
-        assert answer != mean, "this is the mean over the pictures of their bpp; the budget is for all bytes together, over all pixels"
-        assert answer != each or each < 0, "a picture may exceed its share of the budget if another stays below it"
-        assert answer == level, f"for {bpp:.4f} bpp the highest level that fits is {level}, not {answer}"
+        sizes = (0.05 * torch.linspace(1, 6, 21)[:, None] * shares * pixels / 8).round().long()
+        level = random.randrange(10, 18)
+        order = torch.randperm(3)
+        yield sizes[:, order], pixels[order], 1.01 * 8 * float(sizes[level].sum()) / float(pixels.sum())
+
+
+def _last(fits):
+    return int(fits.sum()) - 1
+
+
+results_1 = Exercise(
+    fitting_level,
+    _sets_of_files,
+    hint="How many bits may all files have together? How many do they have at each level?",
+    rule="the highest level at which all bytes together, as bits, stay within bpp times all pixels",
+    slips={
+        "mean of bpp": (
+            "this is the mean over the pictures of their bpp; the budget is for all bytes together, over all pixels",
+            lambda s, p, bpp: _last((8 * s / p).mean(dim=1) <= bpp),
+        ),
+        "bytes": ("the highest level does not fit; are bytes counted as bits?", lambda s, p, bpp: _last(s.sum(dim=1) <= bpp * p.sum())),
+        "each picture": (
+            "a picture may exceed its share of the budget if another stays below it",
+            lambda s, p, bpp: _last((8 * s <= bpp * p).all(dim=1)),
+        ),
+        "one lower": ("the level below is returned; indices count from 0", lambda s, p, bpp: fitting_level(s, p, bpp) - 1),
+        "one higher": (
+            "this is the first level that does not fit; return the last that does",
+            lambda s, p, bpp: fitting_level(s, p, bpp) + 1,
+        ),
+        "lowest": (
+            "every level below fits, too; return the highest of those that fit",
+            lambda s, p, bpp: int((8 * s.sum(dim=1) <= bpp * p.sum()).int().argmax()),
+        ),
+    },
+)
+
+
+def rate_for(rates, values, wanted):
+    """Find the point to the right, then take the weighted mean of the two logarithms."""
+    right = int((values < wanted).sum())
+    part = (wanted - values[right - 1]) / (values[right] - values[right - 1])
+    return torch.exp((1 - part) * torch.log(rates[right - 1]) + part * torch.log(rates[right]))
 
 
 def _rising(n: int, start: float, end: float) -> torch.Tensor:
@@ -35,74 +73,183 @@ def _rising(n: int, start: float, end: float) -> torch.Tensor:
     return start + (end - start) * (steps - steps[0]) / (steps[-1] - steps[0])
 
 
-def _line(x: torch.Tensor, y: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
-    return torch.lerp(y[right - 1], y[right], (at - x[right - 1]) / (x[right] - x[right - 1]))
-
-
-@exercise
-def results_2(rate_for):
-    """``rate_for(rates, values, wanted)``: where a curve reaches a quality, straight over the logarithm of the rate."""
+def _curves():
     for _ in range(4):
-        rates = torch.exp(_rising(5, -3, 0))
-        values = _rising(5, 25, 25 + 5 * random.uniform(1, 2))
-        k = random.randrange(4)
-        part = random.uniform(0.35, 0.65)
-        wanted = float((1 - part) * values[k] + part * values[k + 1])
-        expected = float(torch.exp((1 - part) * rates[k].log() + part * rates[k + 1].log()))
-        linear = float((1 - part) * rates[k] + part * rates[k + 1])
-        value = float(rate_for(rates, values, wanted))
-        assert abs(value - linear) > 1e-4 * linear, "this is straight over the rate itself; the axis is its logarithm"
-        assert abs(value - math.log(expected)) > 1e-4, "this is the logarithm of the rate; turn it back with exp"
-        assert float(rates[k]) < value < float(rates[k + 1]), (
-            f"{wanted:.2f} lies between points {k} and {k + 1}, so the rate lies between {rates[k]:.3f} and {rates[k + 1]:.3f}"
-        )
-        assert math.isclose(value, expected, rel_tol=1e-3), f"the rate is {expected:.4f} bpp, not {value:.4f}"
+        rates, values = torch.exp(_rising(5, -3, 0)), _rising(5, 25, 25 + 5 * random.uniform(1, 2))
+        k, part = random.randrange(4), random.choice((random.uniform(0.3, 0.42), random.uniform(0.58, 0.7)))
+        yield rates, values, float((1 - part) * values[k] + part * values[k + 1])
 
 
-@exercise
-def results_3(bd_lines):
-    """``bd_lines(rates, values, test_rates, test_values)``: mean gap of log rates over the common range, in per cent."""
-    for _ in range(3):
+def _on_line(rates, values, wanted, turned=False):
+    right = int((values < wanted).sum())
+    part = float((wanted - values[right - 1]) / (values[right] - values[right - 1]))
+    return torch.lerp(rates[right - 1], rates[right], 1 - part if turned else part)
+
+
+results_2 = Exercise(
+    rate_for,
+    _curves,
+    tolerance=(1e-3, 1e-4),
+    hint="Which two points lie around the wanted quality, and how far between them is it? Walk that part of the way along the logarithm "
+    "of the rate.",
+    rule="on the straight line between the two points around the wanted quality, over the logarithm of the rate",
+    slips={
+        "straight in the rate": ("this is straight over the rate itself; the axis is its logarithm", _on_line),
+        "logarithm": ("this is the logarithm of the rate; turn it back with exp", lambda r, v, wanted: _on_line(r.log(), v, wanted)),
+        "nearest point": (
+            "this is the rate of the nearest point; the wanted quality lies between two",
+            lambda r, v, wanted: r[int((v - wanted).abs().argmin())],
+        ),
+        "part turned": (
+            "the part of the way is counted from the wrong end: the nearer a point, the larger its weight",
+            lambda r, v, wanted: _on_line(r.log(), v, wanted, turned=True).exp(),
+        ),
+        "whole curve": (
+            "this goes straight from the first point to the last; take the two points around the wanted quality",
+            lambda r, v, wanted: _on_line(r[[0, -1]].log(), v[[0, -1]], wanted).exp(),
+        ),
+    },
+)
+
+
+def bd_lines(rates, values, test_rates, test_values):
+    """One grid over the common range, both curves on it, the trapezoid sum of their gap over the width, and back from the
+    logarithm."""
+    low, high = max(values[0], test_values[0]), min(values[-1], test_values[-1])
+    grid = torch.linspace(float(low), float(high), 4001, dtype=torch.float64)
+
+    def log_rate(rates, values):
+        rates, values = rates.double(), values.double()
+        right = torch.searchsorted(values, grid).clamp(1, len(values) - 1)
+        part = (grid - values[right - 1]) / (values[right] - values[right - 1])
+        return torch.lerp(torch.log(rates)[right - 1], torch.log(rates)[right], part)
+
+    gap = log_rate(test_rates, test_values) - log_rate(rates, values)
+    return 100 * (torch.exp(torch.trapezoid(gap, grid) / (grid[-1] - grid[0])) - 1)
+
+
+def _mean_gap(rates, values, test_rates, test_values, low=max, high=min, axis=torch.log):
+    """Of lines over a quality range, by default the common one, on an axis of rates."""
+    grid = torch.linspace(low(float(values[0]), float(test_values[0])), high(float(values[-1]), float(test_values[-1])), 801)
+
+    def line(rates, values):
+        right = torch.searchsorted(values, grid.double()).clamp(1, len(values) - 1)
+        part = ((grid - values[right - 1]) / (values[right] - values[right - 1])).clamp(0, 1)
+        return torch.lerp(axis(rates)[right - 1], axis(rates)[right], part)
+
+    return float((line(test_rates, test_values) - line(rates, values)).mean())
+
+
+def _pairs_of_curves():
+    for test_range in random.sample([(26.5, 32), (27, 36), (26.5, 32), (27, 36)], 3):  # inside the other one, or beside it
         rates, values = torch.exp(_rising(6, -3, 0)), _rising(6, 25, 34)
-        # a range inside the other one, or beside it
-        test_rates, test_values = torch.exp(_rising(5, -2.6, 0.4)), _rising(5, *random.choice([(26.5, 32), (27, 36)]))
-        low, high = max(float(values[0]), float(test_values[0])), min(float(values[-1]), float(test_values[-1]))
-        grid = torch.linspace(low, high, 20001, dtype=torch.float64)
-        gap = _line(test_values, test_rates.log(), grid) - _line(values, rates.log(), grid)
-        # choose the factor between the codecs so that typical slips give answers far from each other
-        mean = random.choice([-0.7, -0.3, 0.25, 0.6])
-        test_rates = test_rates * math.exp(mean - float(torch.trapezoid(gap, grid) / (high - low)))
-        expected = 100 * math.expm1(mean)
-        value = float(bd_lines(rates, values, test_rates, test_values))
-        near = lambda other, value=value: abs(value - other) < 0.2 + 0.002 * abs(other)  # noqa: E731
-        assert math.isfinite(value), "the result is not a finite number; the common range ends where the first curve ends"
-        assert near(expected) or not near(100 * math.expm1(-mean)), (
-            "the sign of the gap is turned: positive where the tested codec needs more bytes than the anchor"
-        )
-        assert near(expected) or not near(100 * mean), "this is the mean gap of the logarithms; exp turns it into a factor"
-        assert near(expected) or not near(100 * math.exp(mean)), "this is the ratio in per cent; a codec against itself gives 0"
-        assert near(expected), (
-            f"expected {expected:+.2f} %, got {value:+.2f} %; average over {low:.2f} to {high:.2f}, the qualities that both curves reach"
-        )
+        test_rates, test_values = torch.exp(_rising(5, -2.6, 0.4)), _rising(5, *test_range)
+        # a factor between the codecs for which typical slips give answers far from each other
+        wanted = random.choice([-0.7, -0.3, 0.25, 0.6])
+        factor = math.exp(wanted - _mean_gap(rates, values, test_rates, test_values))
+        yield rates, values, test_rates * factor, test_values
 
 
-@exercise
-def results_4(paired_interval):
-    """``paired_interval(a, b, draws)``: 95 % of bootstrap means of a - b, the pictures drawn together."""
-    n, gap = 60, random.choice([-1, 1]) * random.uniform(0.8, 1.2)
-    common = 8 * torch.randn(n)
-    b = common + 30
-    a = b + gap + 0.5 * torch.randn(n)
-    low, high = (float(v) for v in paired_interval(a, b, 1000))
+results_3 = Exercise(
+    bd_lines,
+    _pairs_of_curves,
+    tolerance=(0.005, 0.2),
+    hint="Which qualities do both curves reach? Put both on one grid of qualities, as logarithms of the rate; the mean gap is the "
+    "logarithm of a factor.",
+    rule="average the gap of the logarithms of the rates over the qualities that both curves reach; exp makes a factor of it, and 1 is 0 %",
+    slips={
+        "sign": (
+            "the sign of the gap is turned: positive where the tested codec needs more bytes than the anchor",
+            lambda *curves: 100 * math.expm1(-_mean_gap(*curves)),
+        ),
+        "logarithm": ("this is the mean gap of the logarithms; exp turns it into a factor", lambda *curves: 100 * _mean_gap(*curves)),
+        "ratio": ("this is the ratio in per cent; a codec against itself gives 0", lambda *curves: 100 * math.exp(_mean_gap(*curves))),
+        "power of ten": (
+            "natural logarithms are undone by exp, not by a power of 10",
+            lambda *curves: 100 * (10 ** _mean_gap(*curves) - 1),
+        ),
+        "fraction": ("this is a fraction; the answer is in per cent", lambda *curves: math.expm1(_mean_gap(*curves))),
+        "not divided": (
+            "this is the area between the curves; the mean gap is the area over the width of the common range",
+            lambda r, v, tr, tv: (
+                100 * math.expm1(_mean_gap(r, v, tr, tv) * (min(float(v[-1]), float(tv[-1])) - max(float(v[0]), float(tv[0]))))
+            ),
+        ),
+        "all qualities": (
+            "beyond the end of a curve there is nothing to compare: average over the qualities that both curves reach",
+            lambda *curves: 100 * math.expm1(_mean_gap(*curves, low=min, high=max)),
+        ),
+        "rates": (
+            "this takes the gap of the rates themselves, in which the high rates drown the low ones; take their logarithms",
+            lambda r, v, tr, tv: 100 * _mean_gap(r, v, tr, tv, axis=lambda t: t) / float(_mean_gap(0 * r, v, r, v, axis=lambda t: t)),
+        ),
+    },
+)
+
+
+def paired_interval(a, b, draws=1000):
+    """Subtract first, then draw: both figures of a picture stay together."""
     difference = a - b
-    centre, error = float(difference.mean()), float(difference.std(correction=0)) / math.sqrt(n)
-    width = (high - low) / (2 * 1.96 * error)
-    assert low < high, "return the lower bound first"
-    assert abs((low + high) / 2 + centre) > 3 * error, "the sign is turned: the difference is a - b"
-    assert width < 3 or not abs((high - low) / (2 * 1.96 * float(difference.std())) - 1) < 0.4, (
-        "this is the spread of single pictures; the interval is of the mean over all drawn pictures"
+    chosen = torch.randint(len(difference), (draws, len(difference)))
+    means = difference[chosen].mean(dim=1)
+    return means.quantile(0.025), means.quantile(0.975)
+
+
+def _pictures():
+    b = 8 * torch.randn(50) + 30
+    yield b + random.choice([-1, 1]) * random.uniform(0.8, 1.2) + 0.5 * torch.randn(50), b, 2000
+
+
+def _centre_and_width(function, a, b, draws):
+    """The interval's centre, from the mean difference, and its width, both in units of what they should be."""
+    low, high = (float(v) for v in function(a, b, draws))
+    difference = a - b
+    error = float(difference.std(correction=0)) / math.sqrt(len(a))
+    return {"centre": ((low + high) / 2 - float(difference.mean())) / error, "width": (high - low) / (2 * 1.96 * error)}
+
+
+def _covers(seen, expected, a, b, draws):
+    assert seen["width"] > 0, "return the lower bound first"
+    assert abs(seen["centre"]) < 1, f"the interval is not around the mean difference {float((a - b).mean()):.3f}"
+    assert 0.92 < seen["width"] < 1.1, (
+        f"the interval is {seen['width']:.2f} times as wide as it should be; take the quantiles 0.025 and 0.975 of the drawn means"
     )
-    assert width < 3, "far too wide: draw the same pictures for a and b, so that what they share cancels"
-    assert abs((low + high) / 2 - centre) < error, f"the interval is not around the mean difference {centre:.3f}"
-    assert 0.88 < width < 1.15, f"the interval is {width:.2f} times as wide as it should be; take the quantiles 0.025 and 0.975"
+
+
+def _interval(means, tail=0.025):
+    return means.quantile(tail), means.quantile(1 - tail)
+
+
+def _means(figures, draws):
+    return figures[torch.randint(len(figures), (draws, len(figures)))].mean(dim=1)
+
+
+results_4 = Exercise(
+    paired_interval,
+    _pictures,
+    observe=_centre_and_width,
+    properties=_covers,
+    tolerance=(0.1, 0.1),
+    hint="Draw pictures, not figures: with a picture come both its figures. How many are drawn, and how often?",
+    rule="draw as many pictures as there are, with repetition, `draws` times; the quantiles 0.025 and 0.975 of the mean differences",
+    slips={
+        "sign": ("the sign is turned: the difference is a - b", lambda a, b, n: _interval(_means(b - a, n))),
+        "unpaired": (
+            "far too wide: draw the same pictures for a and b, so that what they share cancels",
+            lambda a, b, n: _interval(_means(a, n) - _means(b, n)),
+        ),
+        "single pictures": (
+            "this is the spread of single pictures; the interval is of the mean over all drawn pictures",
+            lambda a, b, n: _interval(a - b),
+        ),
+        "bounds exchanged": ("return the lower bound first", lambda a, b, n: _interval(_means(a - b, n))[::-1]),
+        "90 %": (
+            "this leaves 5 % on either side, so 90 % in the middle; 95 % leave 2.5 %",
+            lambda a, b, n: _interval(_means(a - b, n), 0.05),
+        ),
+        "extremes": (
+            "these are the extremes of all draws; leave 2.5 % out on either side",
+            lambda a, b, n: _interval(_means(a - b, n), 0.0),
+        ),
+    },
+)

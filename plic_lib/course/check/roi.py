@@ -1,116 +1,263 @@
-"""Checks of 11_region_of_interest."""
+"""Exercises of 11_region_of_interest."""
 
 import math
 import random
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from plic_lib.course.check import exercise
+from plic_lib.course.check.exercise import Exercise
 
-
-def _agree(value: Tensor, expected: Tensor) -> bool:
-    return value.shape == expected.shape and torch.allclose(value, expected, rtol=1e-4, atol=1e-5)
+NOTEBOOK = "11_region_of_interest"
 
 
-@exercise
-def roi_1(touched):
-    """``touched(left, top, right, bottom, height, width)``: the cells of 16 x 16 pixels that a box touches, (h, w) booleans."""
-    for aligned in (False, True):
-        h, w = random.randint(5, 8), random.randint(5, 8)
-        height, width = 16 * h - random.randint(1, 15), 16 * w - random.randint(1, 15)
-        left, top = 16 * random.randint(0, 1) + random.randint(1, 15), 16 * random.randint(0, 1) + random.randint(1, 15)
-        right, bottom = 16 * random.randint(3, 4), 16 * random.randint(3, 4)
+def touched(left, top, right, bottom, height, width):
+    """The first cell is rounded down, the cell after the last is rounded up; so is the size of the grid."""
+    cells = torch.zeros(-(-height // 16), -(-width // 16), dtype=torch.bool)
+    cells[top // 16 : -(-bottom // 16), left // 16 : -(-right // 16)] = True
+    return cells
+
+
+def _boxes():
+    for aligned in (False, True, False, True):
+        h, w = random.sample(range(6, 11), 2)  # not square: a grid that is turned round is seen
+        x, y = random.sample(range(4), 2)  # nor the same in both directions
+        across, down = random.sample(range(1, 4), 2)
+        left, top = 16 * x + random.randint(1, 15), 16 * y + random.randint(1, 15)
+        right, bottom = 16 * (x + across), 16 * (y + down)
         if not aligned:
-            right, bottom = right - random.randint(1, 15), bottom - random.randint(1, 15)
-        expected = torch.zeros(h, w, dtype=torch.bool)
-        expected[top // 16 : -(-bottom // 16), left // 16 : -(-right // 16)] = True
-        value = torch.as_tensor(touched(left, top, right, bottom, height, width))
-        case = f"for the box {left},{top},{right},{bottom} in {width} x {height} pixels"
-        assert value.shape == expected.shape, (
-            f"{case}: the grid has {h} x {w} cells, not {tuple(value.shape)}; a last row or column that is cut off counts"
-        )
-        value = value.bool()
-        assert not (expected & ~value).any(), f"{case}: a cell of which the box covers a part is missing; one pixel is enough"
-        assert not (value & ~expected).any(), f"{case}: a cell too many; right and bottom are just outside of the box"
+            right, bottom = right + random.randint(1, 15), bottom + random.randint(1, 15)
+        yield max(left, 0), top, max(right, left + 1), max(bottom, top + 1), 16 * h - random.randint(1, 15), 16 * w - random.randint(1, 15)
 
 
-@exercise
-def roi_2(through):
-    """``through(y, gains, inverse_gains, region)``: gain, rounding and inverse gain with a region."""
-    c, h, w = random.randint(3, 6), random.randint(5, 7), random.randint(8, 10)
-    y = 3 * torch.randn(c, h, w)
-    gains = torch.stack([torch.rand(c) * 0.5 + 0.3, torch.rand(c) * 2 + 1.5])
-    inverse_gains = torch.stack([torch.rand(c) + 2, torch.rand(c) * 0.5 + 0.3])
-    region = torch.zeros(h, w, dtype=torch.bool)
-    region[1:4, 2:6] = True
-    spread = lambda pair, mask: torch.where(mask, pair[1][:, None, None], pair[0][:, None, None])  # noqa: E731
-    m, back = spread(gains, region), spread(inverse_gains, region)
-    symbols = torch.round(y * m)
-    value = through(y, gains, inverse_gains, region)
-    assert not _agree(value, symbols), "the inverse gain is missing: these are the symbols, not what the generator reads"
-    assert not _agree(value, symbols * inverse_gains[0][:, None, None]), (
-        "the decoder forgot the map: the region was multiplied by the background's inverse gain"
-    )
-    assert not _agree(value, torch.round(y * spread(gains, ~region)) * spread(inverse_gains, ~region)), (
-        "swapped: row 0 is the background, row 1 the region"
-    )
-    assert not _agree(value, y * m * back), "nothing was rounded; the symbols are whole numbers"
-    assert not _agree(value, symbols / m), "the inverse gain is a vector of its own, trained with the rest; it is not 1/m"
-    assert _agree(value, symbols * back), "in each cell: the gain of its part, rounding, the inverse gain of its part"
+def _down(a):
+    return a // 16
 
 
-@exercise
-def roi_3(fade):
-    """``fade(row, feather)``: a row of offsets with one region, faded over cells outside of it, in whole numbers."""
-    for feather, at_the_end in ((2, False), (0, False), (random.randint(2, 4), True), (random.randint(3, 5), False)):
-        first, steps = (1 if at_the_end else random.randint(6, 8)), random.randint(7, 16)
+def _up(a):
+    return -(-a // 16)
+
+
+def _cells(first=_down, last=_up, size=_up, turned=False):
+    """An answer from three roundings: of the first cell, of the cell after the last, of the grid."""
+
+    def touched(left, top, right, bottom, height, width):
+        if turned:
+            left, top, right, bottom = top, left, bottom, right
+        result = torch.zeros(size(height), size(width), dtype=torch.bool)
+        result[first(top) : last(bottom), first(left) : last(right)] = True
+        return result
+
+    return touched
+
+
+roi_1 = Exercise(
+    touched,
+    _boxes,
+    hint="In which cell lies the first pixel of the box, in which the last one, number right - 1? One pixel is enough.",
+    rule="a cell is True if the box has at least one of its pixels; a last row or column of cells that is cut off counts",
+    slips={
+        "last cell lost": (
+            "a cell of which the box covers a part is missing on the right or below; one pixel is enough",
+            _cells(last=_down),
+        ),
+        "first cell lost": (
+            "a cell of which the box covers a part is missing on the left or above; one pixel is enough",
+            _cells(first=_up),
+        ),
+        "a cell too many": (
+            "a cell too many where the box ends with a cell; right and bottom are just outside of the box",
+            _cells(last=lambda a: a // 16 + 1),
+        ),
+        "grid cut off": ("a last row or column of cells that is cut off by the picture's edge belongs to the grid", _cells(size=_down)),
+        "rounded": (
+            "rounding to the nearest cell loses cells of which the box has less than half",
+            _cells(first=lambda a: round(a / 16), last=lambda a: round(a / 16)),
+        ),
+        "turned": (
+            "left and top are exchanged: rows are counted from the top, columns from the left, and rows come first",
+            _cells(turned=True),
+        ),
+        "grid turned": (
+            "rows come first: the grid has as many rows as the height has cells",
+            lambda left, top, right, bottom, height, width: touched(top, left, bottom, right, width, height),
+        ),
+    },
+)
+
+
+def through(y, gains, inverse_gains, region):
+    """The same choice of row for the gain and for the inverse gain. `region.long()` is a map of row numbers; indexing puts the
+    channel last, `movedim` first."""
+    row = region.long()
+    symbols = torch.round(y * gains[row].movedim(-1, 0))
+    return symbols * inverse_gains[row].movedim(-1, 0)
+
+
+def _latents_with_a_region():
+    for _ in range(2):
+        c, h, w = random.randint(3, 6), random.randint(6, 8), random.randint(8, 10)
+        region = torch.zeros(h, w, dtype=torch.bool)
+        region[random.randint(0, 2) : random.randint(4, 5), random.randint(0, 3) : random.randint(5, 7)] = True
+        gains = torch.stack([torch.rand(c) * 0.5 + 0.3, torch.rand(c) * 2 + 1.5])
+        yield 3 * torch.randn(c, h, w), gains, torch.stack([torch.rand(c) + 2, torch.rand(c) * 0.5 + 0.3]), region
+
+
+def _gained(y, gains, inverse_gains, region, back=None, rounded=torch.round):
+    def spread(pair):
+        return torch.where(region, pair[1][:, None, None], pair[0][:, None, None])
+
+    return rounded(y * spread(gains)) * (spread(inverse_gains) if back is None else back)
+
+
+roi_2 = Exercise(
+    through,
+    _latents_with_a_region,
+    hint="As in notebook 07, but each cell has a gain vector of its own: which row of `gains` is it? And which row does the decoder need "
+    "there?",
+    rule="in each cell: the gain of its part, rounding, the inverse gain of its part",
+    slips={
+        "decoder without map": (
+            "the decoder forgot the map: the region was multiplied by the background's inverse gain",
+            lambda y, g, i, r: _gained(y, g, i, r, back=i[0][:, None, None]),
+        ),
+        "encoder without map": (
+            "the encoder forgot the map: the region was multiplied by the background's gain",
+            lambda y, g, i, r: _gained(y, g[[0, 0]], i, r),
+        ),
+        "exchanged": ("swapped: row 0 is the background, row 1 the region", lambda y, g, i, r: _gained(y, g, i, ~r)),
+        "symbols": ("the inverse gain is missing: these are the symbols, not what the generator reads", partial(_gained, back=1)),
+        "1/m": (
+            "the inverse gain is a vector of its own, trained with the rest; it is not 1/m",
+            lambda y, g, i, r: _gained(y, g, 1 / g, r),
+        ),
+        "not rounded": ("nothing was rounded; the symbols are whole numbers", partial(_gained, rounded=lambda a: a)),
+        "region only": (
+            "outside of the region nothing was done: there the background's gains hold",
+            lambda y, g, i, r: torch.where(r, _gained(y, g, i, r), y),
+        ),
+    },
+)
+
+
+def fade(row, feather):
+    """At distance d of `feather`, the offset is the part (feather + 1 − d) / (feather + 1), rounded towards zero."""
+    offsets, steps = row.clone(), int(row.max())
+    inside = row.nonzero().flatten().tolist()
+    for distance in range(1, feather + 1):
+        for place in (inside[0] - distance, inside[-1] + distance):
+            if 0 <= place < len(row):
+                offsets[place] = steps * (feather + 1 - distance) // (feather + 1)
+    return offsets
+
+
+def _rows():
+    for feather, first in ((3, 6), (2, 7), (0, 6), (random.randint(2, 4), 1), (random.randint(4, 5), 8)):
         last = first + random.randint(2, 4)
-        row = torch.zeros(last + 7, dtype=torch.long)
-        row[first : last + 1] = steps
-        expected = row.clone()
-        for distance in range(1, feather + 1):
-            for place in (first - distance, last + distance):
-                if place >= 0:
-                    expected[place] = steps * (feather + 1 - distance) // (feather + 1)
-        given = row.clone()
-        value = fade(given, feather)
-        assert isinstance(value, Tensor) and value.shape == row.shape, f"return a tensor of {len(row)} offsets"
-        case = f"for {row.tolist()} and feather {feather}"
-        assert not value.is_floating_point() or bool((value == value.round()).all()), (
-            f"{case}: offsets are whole numbers, since encoder and decoder have to agree exactly; round towards zero"
-        )
-        value = value.long()
-        assert torch.equal(value[first : last + 1], expected[first : last + 1]), f"{case}: the region itself keeps its offset"
-        assert bool((value[row == 0][expected[row == 0] == 0] == 0).all()), (
-            f"{case}: a cell farther away than {feather} has to stay zero, also at the other end of the row"
-        )
-        left, right = value[:first], value[last + 1 :]
-        assert not feather or (left.any() and right.any()), f"{case}: the offset fades on both sides"
-        assert torch.equal(value, expected), (
-            f"{case}: expected {expected.tolist()}, got {value.tolist()}; {feather} cells fade, so there are {feather + 1} equal steps to zero"
-        )
+        row = torch.zeros(last + 8, dtype=torch.long)
+        row[first : last + 1] = random.choice((7, 11, 23))  # 3 more than a multiple of the first case's 4 steps: rounding counts
+        yield row, feather
+        yield row.flip(0), feather
 
 
-@exercise
-def roi_4(adaptive_bits):
-    """``adaptive_bits(answers)``: bits of zeros and ones under counts that learn on the way."""
-    rare = random.uniform(0.08, 0.25)
-    for length in (random.randint(30, 60), random.randint(100, 200), 1):
-        answers = [int(random.random() < rare) for _ in range(length)]
+def _faded(row, feather, value=lambda s, d, n: s * (n + 1 - d) // (n + 1), sides=(-1, 1), wrap=False):
+    offsets, inside = row.double().clone(), row.nonzero().flatten().tolist()
+    for distance in range(1, feather + 1):
+        for side in sides:
+            place = inside[-1] + distance if side > 0 else inside[0] - distance
+            if wrap or 0 <= place < len(row):
+                offsets[place % len(row)] = value(int(row.max()), distance, feather)
+    return offsets
+
+
+roi_3 = Exercise(
+    fade,
+    _rows,
+    tolerance=(0, 1e-6),
+    hint="If `feather` cells fade on a side, how many equal steps lead from the region's offset to zero? Mind the ends of the row.",
+    rule="`feather` cells fade on either side, in feather + 1 equal steps to zero, each rounded down",
+    slips={
+        "not whole": (
+            "offsets are whole numbers, since encoder and decoder have to agree exactly: round down",
+            lambda row, n: _faded(row, n, lambda s, d, n: s * (n + 1 - d) / (n + 1)),
+        ),
+        "nearest": (
+            "this rounds to the nearest whole number; round down",
+            lambda row, n: _faded(row, n, lambda s, d, n: round(s * (n + 1 - d) / (n + 1))),
+        ),
+        "a step too few": (
+            "this fades in `feather` steps, so that the last of the cells is zero already; there are feather + 1",
+            lambda row, n: _faded(row, n, lambda s, d, n: s * (n - d) // n),
+        ),
+        "step rounded": (
+            "this rounds the step and multiplies; round each offset by itself",
+            lambda row, n: _faded(row, n, lambda s, d, n: s // (n + 1) * (n + 1 - d)),
+        ),
+        "halved": ("each cell is half of the one before; the steps are equal", lambda row, n: _faded(row, n, lambda s, d, n: s >> d)),
+        "right only": ("the offset fades on both sides", partial(_faded, sides=(1,))),
+        "left only": ("the offset fades on both sides", partial(_faded, sides=(-1,))),
+        "round the end": (
+            "a place before the first cell counts from the other end of the row: leave out what lies beyond the ends",
+            partial(_faded, wrap=True),
+        ),
+        "one cell more": ("a cell farther away than `feather` has to stay zero", lambda row, n: _faded(row, n + 1)),
+    },
+)
+
+
+def adaptive_bits(answers):
+    """Pay first, then count: that is all a decoder can do."""
+    seen, bits = [1, 1], torch.zeros(())
+    for answer in answers:
+        bits -= torch.log2(torch.tensor(seen[answer] / sum(seen)))
+        seen[answer] += 1
+    return bits
+
+
+def _masks():
+    for length in (random.randint(30, 60), random.randint(100, 200), random.randint(100, 200), 1):
+        answers = [int(random.random() < random.uniform(0.08, 0.25)) for _ in range(length)]
         if length > 1:
             answers[random.randrange(length)] = 1  # at least one surprise
-        expected, late, seen = 0.0, 0.0, [0, 0]
-        for n, answer in enumerate(answers):
-            expected -= math.log2((1 + seen[answer]) / (2 + n))
-            seen[answer] += 1
-            late -= math.log2((1 + seen[answer]) / (3 + n))
-        share = sum(answers) / length
-        known = -sum(math.log2(share if a else 1 - share) for a in answers)
-        value = float(adaptive_bits(list(answers)))
-        close = lambda bits, value=value: math.isclose(value, bits, rel_tol=1e-4, abs_tol=1e-4)  # noqa: E731
-        assert not close(late), "this learns from an answer before it is paid; the decoder does not know it yet"
-        assert length == 1 or not close(known), "this knows all answers beforehand; the decoder learns the counts on the way"
-        assert length == 1 or not close(length), "one bit an answer is the price without learning"
-        assert not close(expected * math.log(2)), "this is in nats; bits need a logarithm to the base 2"
-        assert close(expected), f"for {answers[:8]}{'…' if length > 8 else ''} ({length} answers): {expected:.3f} bits, not {value:.3f}"
+        yield (answers,)
+
+
+def _bits(answers, first=(1, 1), learn_first=False, log=math.log2):
+    seen, bits = list(first), 0.0
+    for answer in answers:
+        seen[answer] += learn_first
+        bits -= log(seen[answer] / sum(seen))
+        seen[answer] += not learn_first
+    return bits
+
+
+def _known(answers):
+    share = sum(answers) / len(answers)
+    return -sum(math.log2(share if answer else 1 - share) for answer in answers)
+
+
+roi_4 = Exercise(
+    adaptive_bits,
+    _masks,
+    tolerance=(1e-4, 1e-4),
+    hint="Walk through the answers as the decoder does: what does it know before an answer, and when may it count it?",
+    rule="each answer costs -log2 p with the counts from before it; then it is counted",
+    slips={
+        "learns first": (
+            "this learns from an answer before it is paid; the decoder does not know it yet",
+            partial(_bits, learn_first=True),
+        ),
+        "knows all": ("this knows all answers beforehand; the decoder learns the counts on the way", _known),
+        "no learning": ("one bit an answer is the price without learning", lambda answers: len(answers)),
+        "nats": ("this is in nats; bits need a logarithm to the base 2", partial(_bits, log=math.log)),
+        "first halves": (
+            "the counts begin at one each, so that the first answer costs one bit and the next less; here they begin at a half",
+            partial(_bits, first=(0.5, 0.5)),
+        ),
+        "average": ("this is the mean for an answer; the mask costs the sum", lambda answers: _bits(answers) / len(answers)),
+        "chance of a one": (
+            "a zero costs -log2 of its own probability, not of that of a one",
+            lambda answers: sum(math.log2((2 + n) / (1 + sum(answers[:n]))) for n in range(len(answers))),
+        ),
+    },
+)
