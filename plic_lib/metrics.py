@@ -64,8 +64,8 @@ class LPIPS(nn.Module):
         return super().train(False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Unit-length feature maps of a picture in [0, 1]."""
-        outputs = self.parts.net.forward(self.parts.scaling_layer(2 * x - 1))
+        """Unit-length feature maps of a picture in [0, 1]; float32, whatever precision the network runs in."""
+        outputs = [f.float() for f in self.parts.net.forward(self.parts.scaling_layer(2 * x - 1))]
         return [f * torch.rsqrt((f**2).sum(dim=1, keepdim=True) + 1e-10) for f in outputs]
 
     def forward(self, x: Tensor, x_hat: Tensor) -> Tensor:
@@ -76,10 +76,11 @@ class LPIPS(nn.Module):
 
     def distance(self, reference: list[Tensor], x_hat: Tensor) -> Tensor:
         """As ``forward``, from the ``features`` of the original."""
-        distance = 0
-        for f, g, weigh in zip(reference, self.features(x_hat), self.parts.lins):
-            distance = distance + weigh((f - g) ** 2).mean(dim=(1, 2, 3))
-        return distance
+        return self.between(reference, self.features(x_hat))
+
+    def between(self, reference: list[Tensor], features: list[Tensor]) -> Tensor:
+        """As ``forward``, from the ``features`` of both pictures."""
+        return sum(weigh((f - g) ** 2).mean(dim=(1, 2, 3)) for f, g, weigh in zip(reference, features, self.parts.lins))
 
 
 #: The files that the feature networks are read from: torchvision's, and torch-fidelity's Inception.

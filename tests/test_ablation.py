@@ -1,7 +1,7 @@
 """The queue of runs, and what each leaves."""
 
+import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,22 +11,21 @@ from plic_lib.datasets import sample
 from plic_lib.errors import TrainingError
 from plic_lib.model import Widths
 from plic_lib.study import ablation
+from plic_lib.training.codec_task import CodecTask
 from plic_lib.training.trainer import Trainer
-
-RECORDED = Path(__file__).resolve().parent.parent / "data" / "results" / "ablation"
 
 
 def test_the_queue_skips_what_is_done_and_resumes_what_is_not(tmp_path, monkeypatch):
-    small = {"lpips": 0.0, "crop": 64, "batch": 1, "precision": "no", "widths": Widths(N=16, M=24)}
-    monkeypatch.setattr(ablation, "PRESETS", {"mini": replace(ablation.PRESETS["mini"], **small)})
+    small = {"lpips": 0.0, "lpips_shift": 0, "crop": 64, "batch": 1, "precision": "no", "widths": Widths(N=16, M=24)}
+    monkeypatch.setattr(ablation, "BASE", replace(ablation.BASE, **small))
     monkeypatch.setattr(ablation, "RUNS", {"variable": {}, "l1-0.04": {"l1": 0.04}})
     for folder in ("data", "eval"):
         (tmp_path / folder).mkdir()
         images.to_image(sample("coffee")[:, :128, :128]).save(tmp_path / folder / "coffee.png")
     queue = [["variable", "l1-0.04"], [0], [tmp_path / "data"], tmp_path / "eval", tmp_path / "work", tmp_path / "results", 3]
     # interrupted in the second run, after one of its steps was saved
-    interrupted = Trainer(ablation.recipe("l1-0.04", 0, 3), [tmp_path / "data"], tmp_path / "work" / "l1-0.04-0")
-    interrupted._train_step(next(interrupted._batches()))
+    interrupted = Trainer(CodecTask(ablation.recipe("l1-0.04", 0, 3)), [tmp_path / "data"], tmp_path / "work" / "l1-0.04-0")
+    interrupted.task.step(0, next(interrupted.batches()))
     interrupted.step = 1
     interrupted.save()
     started = []
@@ -42,11 +41,12 @@ def test_the_queue_skips_what_is_done_and_resumes_what_is_not(tmp_path, monkeypa
         ablation.run_all(*queue[:-1], 4)
 
 
-def test_the_recorded_results_are_of_the_recipes_that_stand_here():
-    for results in ablation.load(RECORDED).values():
-        for result in results:
-            recipe = ablation.recipe(result["run"], result["seed"])
-            assert ablation.made_with(result, recipe) and not ablation.made_with(result, replace(recipe, l1=0.5)), result["run"]
+def test_a_result_knows_its_recipe():
+    recipe = ablation.recipe("variable", 0)
+    result = {"about": {"recipe": json.loads(recipe.to_json())}}
+    assert ablation.made_with(result, recipe) and not ablation.made_with(result, replace(recipe, l1=0.5))
+    del result["about"]["recipe"]["mse"]  # from before there was such a setting
+    assert ablation.made_with(result, recipe)
 
 
 def test_differences_are_taken_at_equal_rate():

@@ -9,7 +9,7 @@ from plic_lib import datasets, images, metrics
 from plic_lib.errors import TrainingError
 from plic_lib.study import enhance, rivals
 from plic_lib.study.ablation import recipe
-from plic_lib.training import losses
+from plic_lib.training import crops, losses
 
 CODEC = rivals.CODECS["AVIF"]
 
@@ -34,16 +34,16 @@ def test_it_starts_as_the_identity_at_any_size():
 
 
 def test_pairs_are_crops_and_what_the_codec_makes_of_them(folder):
-    crops = datasets.RandomCrops([folder], 64, seed=3)
-    pairs = enhance.DecodedCrops(crops, CODEC, 0, 20)
+    plain = crops.RandomCrops([folder], 64, seed=3)
+    pairs = enhance.DecodedCrops(plain, CODEC, 0, 20)
     x, decoded = pairs[5]
-    assert torch.equal(x, crops[5]) and torch.equal(pairs[5], pairs[5])
+    assert torch.equal(x, plain[5]) and torch.equal(pairs[5], pairs[5])
     assert 15 < metrics.psnr(x, decoded) < 45
 
 
 def test_training_resumes_to_the_same_weights(folder, short, tmp_path):
     whole = enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "whole")
-    stopped = datasets.RandomCrops.__getitem__
+    stopped = crops.RandomCrops.__getitem__
     asked = []
 
     def interrupted(self, k):
@@ -53,11 +53,11 @@ def test_training_resumes_to_the_same_weights(folder, short, tmp_path):
         return stopped(self, k)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(datasets.RandomCrops, "__getitem__", interrupted)
+        patch.setattr(crops.RandomCrops, "__getitem__", interrupted)
         enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "parts", save_every=3)
     resumed = enhance.train(short, CODEC, (0, 20), [folder], tmp_path / "parts", save_every=3)
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
-    with pytest.raises(TrainingError, match="another training"):
+    with pytest.raises(TrainingError, match="of another training"):
         enhance.train(short, CODEC, (0, 30), [folder], tmp_path / "parts")
 
 

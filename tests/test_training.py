@@ -2,20 +2,28 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 from plic_lib import checkpoint, codec, datasets, images
-from plic_lib.datasets import RandomCrops
-from plic_lib.errors import TrainingError
+from plic_lib.errors import TrainingError, UsageError
 from plic_lib.model import Widths
-from plic_lib.training import trainer as training
-from plic_lib.training.trainer import PRESETS, Recipe, Trainer
+from plic_lib.training import codec_task as codec_task_module
+from plic_lib.training import losses, states, trainer
+from plic_lib.training.codec_task import CodecTask
+from plic_lib.training.crops import RandomCrops
+from plic_lib.training.presets import PRESETS
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.trainer import Trainer
 
-RECIPE = Recipe(widths=Widths(N=16, M=24), steps=6, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
+RECIPE = Recipe(widths=Widths(N=16, M=24), steps=6, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0, decay=(), ramp=3)
+
+
+def trained(recipe, folder, out, start=None, begin=None):
+    return Trainer(CodecTask(recipe, start), [folder], out, begin)
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +57,90 @@ def test_folders_without_pictures_are_named(tmp_path):
         RandomCrops([tmp_path], 64)
 
 
-def test_resuming_changes_nothing(folder, tmp_path):
-    whole = Trainer(RECIPE, [folder], tmp_path / "whole")
-    whole.run()
-    halves = Trainer(RECIPE, [folder], tmp_path / "halves")
-    with pytest.raises(KeyboardInterrupt):  # killed after step 4, saved at 2
-        halves._log = lambda figures: None
-        step = halves._train_step
-        halves._train_step = lambda x: step(x) if halves.step < 4 else (_ for _ in ()).throw(KeyboardInterrupt)
-        halves.run(save_every=2)
-    resumed = Trainer(RECIPE, [folder], tmp_path / "halves")
+def killed_after(run, steps, **options):
+    """Run until so many steps are done, then as if killed: nothing is written any more."""
+    step = run.task.step
+    run.task.step = lambda number, x: step(number, x) if number < steps else (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(**options)
+
+
+def same_weights(*folders, part="model"):
+    a, b = (states.read(folder / "state.pt")[part] for folder in folders)
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+FULL = replace(RECIPE, optimizer="soap", average=0.9, cooldown=2, targets=(0.1, 0.2, 0.4), mse=1e-3, ramp=1, warmup=2)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, FULL], ids=["adam", "soap, averages, cooldown, steered alphas"])
+def test_resuming_changes_nothing(folder, tmp_path, recipe):
+    every = {"save_every": 2, "check_every": 2}
+    whole = trained(recipe, folder, tmp_path / "whole")
+    whole.run(**every)
+    killed_after(trained(recipe, folder, tmp_path / "halves"), 4, **every)
+    resumed = trained(recipe, folder, tmp_path / "halves")
     assert resumed.step == 4
-    resumed.run()
-    a, b = (torch.load(tmp_path / name / "state.pt", weights_only=True)["model"] for name in ("whole", "halves"))
-    assert all(torch.equal(a[key], b[key]) for key in a)
+    resumed.run(**every)
+    assert same_weights(tmp_path / "whole", tmp_path / "halves")
+    if recipe.average:
+        assert same_weights(tmp_path / "whole", tmp_path / "halves", part="average")
+    assert whole.task.alphas == resumed.task.alphas
+    assert (whole.task.alphas == list(recipe.alphas)) == (not recipe.targets)
+
+
+def test_a_run_killed_between_saving_and_checking_makes_up_for_the_check(folder, tmp_path):
+    """The check steers the alphas, so it must not be left out."""
+    every = {"save_every": 2, "check_every": 2}
+    whole = trained(FULL, folder, tmp_path / "whole")
+    whole.run(**every)
+    halves = trained(FULL, folder, tmp_path / "halves")
+    halves._check = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        halves.run(**every)
+    resumed = trained(FULL, folder, tmp_path / "halves")
+    assert resumed.step == 2
+    resumed.run(**every)
+    assert whole.task.alphas == resumed.task.alphas and same_weights(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_a_cooldown_branches_off_any_state(folder, tmp_path):
+    """It goes on from the whole state, in its own folder, down to a learning rate of zero; the run itself can go on too."""
+    endless = replace(FULL, steps=100, cooldown=0)
+    run = trained(endless, folder, tmp_path / "run")
+    killed_after(run, 4, save_every=4, check_every=4)
+    state = states.read(tmp_path / "run" / "state.pt")
+    recipe = Recipe.from_json(state["recipe"]).branched(state["step"], 3, ["crop=128"])
+    assert (recipe.steps, recipe.cooldown, recipe.crop) == (7, 3, 128) and recipe.rate_factor(4) == 1 and recipe.rate_factor(6) < 0.2
+    branch = trained(recipe, folder, tmp_path / "branch", begin=state)
+    assert branch.step == 4 and branch.task.optimizer.state_dict()["state"] and branch.task.alphas == state["alphas"]
+    branch.run(save_every=1, check_every=1)
+    assert states.read(tmp_path / "branch" / "state.pt")["step"] == 7
+    assert branch.task.alphas == state["alphas"], "steering ends where the cooldown begins"
+    assert trained(recipe, folder, tmp_path / "branch", begin=state).step == 7  # its own state comes first
+    assert states.read(tmp_path / "run" / "state.pt")["step"] == 4
+
+
+def test_alphas_follow_their_rates(folder, tmp_path):
+    task = CodecTask(FULL)
+    rows = [{"level": level, "bpp": bpp} for level, bpp in enumerate((0.2, 0.2, 0.0001))]
+    task.checked(2, rows)
+    too_many, right, too_few = (now / then for now, then in zip(task.alphas, FULL.alphas))
+    assert too_many > 1.1 and right == 1 and 0.5 < too_few < 0.95
+    for step in (0, 4, 5):  # before the ramp's end, in the cooldown
+        before = list(task.alphas)
+        task.checked(step, rows)
+        assert task.alphas == before
 
 
 def test_log_and_freezing_and_the_codec(folder, tmp_path):
-    Trainer(RECIPE, [folder], tmp_path).run()
+    trained(RECIPE, folder, tmp_path).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[0] == {"start": 0, "processes": 1, "device": "cpu", "recipe": json.loads(json.dumps(asdict(RECIPE)))}
+    assert log[0] == {"start": 0, "processes": 1, "device": "cpu", "threads": torch.get_num_threads(), "recipe": json.loads(RECIPE.to_json())}
     assert log[1]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[1].keys()
     checks = [line["check"] for line in log if "check" in line]
     assert [check["level"] for check in checks] == [0, 1, 2] and all(abs(check["gap"]) < 1 for check in checks)
-    model = training.freeze_state(tmp_path / "state.pt", "new")
+    model = states.freeze_state(tmp_path / "state.pt", "new")
     checkpoint.save(model, tmp_path / "new.safetensors")
     x = datasets.sample("coffee")[:, :64, :64]
     loaded = checkpoint.load(tmp_path / "new.safetensors")
@@ -80,59 +148,60 @@ def test_log_and_freezing_and_the_codec(folder, tmp_path):
     codec.decode(loaded, codec.encode(loaded, x, 1))
 
 
+def test_what_is_frozen_are_the_averaged_weights(folder, tmp_path):
+    run = trained(replace(FULL, targets=()), folder, tmp_path)
+    run.run()
+    state = states.read(tmp_path / "state.pt")
+    assert not all(torch.equal(v, state["average"][k]) for k, v in state["model"].items())
+    frozen = states.freeze_state(tmp_path / "state.pt", "new").networks.state_dict()
+    assert all(torch.allclose(frozen[k], v, rtol=1e-3, atol=1e-6) for k, v in state["average"].items() if k.endswith("weight"))
+
+
 def test_a_second_stage_begins_with_the_weights_of_the_first(folder, tmp_path):
-    first = Trainer(RECIPE, [folder], tmp_path / "first")
-    first.run()
-    state = training.read_state(tmp_path / "first" / "state.pt")
-    second = Trainer(replace(RECIPE, seed=1), [folder], tmp_path / "second", start=state)
-    assert all(torch.equal(v, state["model"][k]) for k, v in second.model.state_dict().items())
+    trained(RECIPE, folder, tmp_path / "first").run()
+    start = states.start_from(tmp_path / "first" / "state.pt")
+    second = trained(replace(RECIPE, seed=1), folder, tmp_path / "second", start)
+    assert all(torch.equal(v, start["model"][k]) for k, v in second.task.model.state_dict().items())
     second.save()
-    again = Trainer(replace(RECIPE, seed=1), [folder], tmp_path / "second")
-    assert again.steps_before == 6 and again.step == 0
+    again = trained(replace(RECIPE, seed=1), folder, tmp_path / "second")
+    assert again.task.steps_before == 6 and again.step == 0
 
 
 def test_a_stage_with_the_discriminator(folder, tmp_path):
     """It starts from a checkpoint, the discriminator joins at half, and a killed run ends as a whole one."""
-    start = training.start_from("mini")
-    recipe = replace(PRESETS["mini-gan"], steps=4, batch=2, crop=64, gan_from=0.5, discriminator=8, lpips=0.0, precision="no")
-    whole = Trainer(recipe, [folder], tmp_path / "whole", start)
-    before = {k: v.clone() for k, v in whole.discriminator.state_dict().items()}
+    start = states.start_from("mini")
+    changes = {"steps": 4, "decay": (), "batch": 2, "crop": 64, "gan_from": 2, "discriminator": 8, "lpips": 0.0, "precision": "no"}
+    recipe = replace(PRESETS["mini-gan"], **changes)
+    whole = trained(recipe, folder, tmp_path / "whole", start)
+    before = {k: v.clone() for k, v in whole.task.discriminator.state_dict().items()}
     figures = []
-    step = whole._train_step
-    whole._train_step = lambda x: figures.append(step(x)) or figures[-1]
+    step = whole.task.step
+    whole.task.step = lambda number, x: figures.append(step(number, x)) or figures[-1]
     whole.run(save_every=3)
-    assert ["gan" in f for f in figures] == [False, False, True, True]
-    assert any(not torch.equal(v, before[k]) for k, v in whole.discriminator.state_dict().items())
-    (tmp_path / "halves").mkdir()
-    halves = Trainer(recipe, [folder], tmp_path / "halves", start)
-    for x in halves._batches():
-        halves._train_step(x)
-        halves.step += 1
-        if halves.step == 3:
-            halves.save()
-            break
-    resumed = Trainer(recipe, [folder], tmp_path / "halves", start)
+    assert ["discriminator" in f for f in figures] == [False, False, True, True]
+    assert any(not torch.equal(v, before[k]) for k, v in whole.task.discriminator.state_dict().items())
+    killed_after(trained(recipe, folder, tmp_path / "halves", start), 3, save_every=3)
+    resumed = trained(recipe, folder, tmp_path / "halves", start)
     resumed.run()
-    assert resumed.steps_before == start["step"]
-    for a, b in ((whole.model, resumed.model), (whole.discriminator, resumed.discriminator)):
-        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+    assert resumed.task.steps_before == start["steps_before"]
+    assert all(same_weights(tmp_path / "whole", tmp_path / "halves", part=part) for part in ("model", "discriminator"))
 
 
 def test_gradients_reach_only_the_right_network(folder, tmp_path):
-    trainer = Trainer(replace(RECIPE, gan=1.0, discriminator=8), [folder], tmp_path)
+    task = trained(replace(RECIPE, gan=1.0, discriminator=8), folder, tmp_path).task
     x, x_hat = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64, requires_grad=True)
-    trainer._adversarial(x, x_hat).backward()
+    task._adversarial(x, x_hat).backward()
     assert x_hat.grad.abs().sum() > 0
-    assert all(p.grad is None and p.requires_grad for p in trainer.discriminator.parameters())
-    output = trainer.model(x, torch.ones(1, 1), [0, 1])
-    trainer._train_discriminator(x, output.x_hat, 1.0)
-    assert all(p.grad is not None for p in trainer.discriminator.parameters())
-    assert all(p.grad is None for p in trainer.model.parameters())
+    assert all(p.grad is None and p.requires_grad for p in task.discriminator.parameters())
+    output = task.model(x, torch.ones(1, 1), [0, 1])
+    task._train_discriminator(0, x, output.x_hat)
+    assert all(p.grad is not None for p in task.discriminator.parameters())
+    assert all(p.grad is None for p in task.model.parameters())
 
 
 def test_networks_of_other_widths_are_refused(folder, tmp_path):
     with pytest.raises(TrainingError, match="other widths"):
-        Trainer(RECIPE, [folder], tmp_path, training.start_from("mini"))
+        trained(RECIPE, folder, tmp_path, states.start_from("mini"))
 
 
 def test_two_processes_end_as_one(folder, tmp_path):
@@ -146,9 +215,9 @@ def test_two_processes_end_as_one(folder, tmp_path):
         "gan=0.005",
         "batch=2",
         "crop=64",
-        'precision="no"',
+        "precision=no",
         "lpips=0",
-        "gan_from=0.25",
+        "gan_from=5",
         "discriminator=8",
     ]
     train = ["-m", "plic_lib", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
@@ -176,9 +245,11 @@ def test_two_processes_end_as_one(folder, tmp_path):
 KILLED = """
 import sys
 from plic_lib.model import Widths
-from plic_lib.training.trainer import Recipe, Trainer
-recipe = Recipe(widths=Widths(N=16, M=24), steps=60, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0)
-Trainer(recipe, [sys.argv[1]], sys.argv[2]).run(save_every=5)
+from plic_lib.training.codec_task import CodecTask
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.trainer import Trainer
+recipe = Recipe(widths=Widths(N=16, M=24), steps=60, batch=2, crop=64, optimizer="soap", lpips=0.0, ramp=30)
+Trainer(CodecTask(recipe), [sys.argv[1]], sys.argv[2]).run(save_every=5)
 """
 
 
@@ -188,65 +259,101 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(folder, tmp_path):
         state = tmp_path / name / "state.pt"
         for seen in (*kills, None):
             run = subprocess.Popen([sys.executable, "-c", KILLED, folder, tmp_path / name], stderr=subprocess.DEVNULL)
-            while seen and not (state.exists() and training.read_state(state)["step"] >= seen):
+            while seen and not (state.exists() and states.read(state)["step"] >= seen):
                 assert run.poll() is None
             if seen:
                 run.kill()
             assert run.wait() == (-9 if seen else 0)
-    a, b = (training.read_state(tmp_path / name / "state.pt") for name in ("whole", "killed"))
+    a, b = (states.read(tmp_path / name / "state.pt") for name in ("whole", "killed"))
     assert a["step"] == b["step"] == 60
     assert all(torch.equal(value, b["model"][key]) for key, value in a["model"].items())
 
 
 def test_another_recipe_does_not_resume(folder, tmp_path):
-    Trainer(RECIPE, [folder], tmp_path).save()
+    trained(RECIPE, folder, tmp_path).save()
     with pytest.raises(TrainingError, match="another recipe"):
-        Trainer(replace(RECIPE, batch=3), [folder], tmp_path)
+        trained(replace(RECIPE, batch=3), folder, tmp_path)
 
 
 def test_processes_that_resume_at_different_steps_are_stopped(folder, tmp_path, monkeypatch):
     """As when --out is a folder of its own on each machine."""
-    monkeypatch.setattr(training, "gather_object", lambda steps: [*steps, 4])
+    monkeypatch.setattr(trainer, "gather_object", lambda steps: [*steps, 4])
     with pytest.raises(TrainingError, match="disk that all of them share"):
-        Trainer(RECIPE, [folder], tmp_path)
+        trained(RECIPE, folder, tmp_path)
+
+
+def test_two_trainings_do_not_share_a_folder(folder, tmp_path):
+    first, second = (trained(RECIPE, folder, tmp_path) for _ in range(2))
+    step = first.task.step
+
+    def meanwhile(number, x):
+        with pytest.raises(TrainingError, match="another training writes there"):
+            second.run()
+        return step(number, x)
+
+    first.task.step = meanwhile
+    first.run()
+    trained(RECIPE, folder, tmp_path).run()
 
 
 def test_nan_stops_with_a_message(folder, tmp_path):
-    trainer = Trainer(replace(RECIPE, alphas=(float("nan"),) * 3), [folder], tmp_path)
+    run = trained(replace(RECIPE, alphas=(float("nan"),) * 3), folder, tmp_path)
     with pytest.raises(TrainingError, match="at step 0 .*loss nan"):
-        trainer.run()
+        run.run()
 
 
 def test_a_broken_gradient_changes_neither_weights_nor_the_saved_state(folder, tmp_path):
     """The loss may be finite and its gradient not: sqrt at zero."""
-    trainer = Trainer(replace(RECIPE, gan=1e-3, discriminator=8), [folder], tmp_path)
-    trainer.save()
-    for module, name in ((training.losses, "l1"), (training, "discriminator_loss")):
+    run = trained(replace(RECIPE, gan=1e-3, discriminator=8), folder, tmp_path)
+    run.save()
+    for module, name in ((losses, "l1"), (codec_task_module, "discriminator_loss")):
         whole = getattr(module, name)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, name, lambda a, b, whole=whole: whole(a, b) + torch.sqrt((b - b).abs()).sum())
             with pytest.raises(TrainingError, match="gradient nan"):
-                trainer.run(save_every=1)
-        for network in (trainer.model, trainer.discriminator):
+                run.run(save_every=1)
+        for network in (run.task.model, run.task.discriminator):
             assert all(torch.isfinite(v).all() for v in network.state_dict().values())
-        assert training.read_state(tmp_path / "state.pt")["step"] == 0
+        assert states.read(tmp_path / "state.pt")["step"] == 0
 
 
 def test_a_state_that_is_none_is_refused(tmp_path):
     (tmp_path / "x.pt").write_bytes(b"no state")
     for name in ("x.pt", "none.pt"):
         with pytest.raises(TrainingError, match=name):
-            training.read_state(tmp_path / name)
+            states.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        ("alphas=3", "a list of numbers"),
+        ("alphas=[1,2]", "one number for each of the 3 levels"),
+        ('steps="abc"', "steps is a whole number"),
+        ("steps=abc", "'abc' is not a whole number"),
+        ("steps=0", "at least 1"),
+        ("crop=100", "a multiple of 64"),
+        ("learning_rate=NaN", "learning_rate is a number"),
+        ("optimizer=sgd", "adam or soap"),
+        ("lpips_shift=100", "between 0 and crop"),
+        ("speed=3", "no field 'speed'"),
+    ],
+)
+def test_settings_that_no_training_can_have(change, words):
+    with pytest.raises(UsageError, match=words):
+        PRESETS["mini"].replaced([change])
 
 
 def test_weights_move_from_start_to_end():
-    recipe = Recipe(steps=100, alphas=(2.0,), alpha_scale=0.5, hold=0.2, ramp=0.6, alpha_start=0.05, l1_start=0.06, lpips_start=0.0)
-    assert recipe.weights(0) == recipe.weights(20) == pytest.approx((0.05, 0.06, 0, 0))
-    assert recipe.weights(60) == recipe.weights(99) == pytest.approx((1, recipe.l1, recipe.lpips, 0))
-    at_once = replace(recipe, hold=0.5, ramp=0.5)
+    times = {"hold": 20, "ramp": 60}
+    recipe = Recipe(steps=100, widths=Widths(levels=1), alphas=(2.0,), alpha_start=0.05, l1_start=0.06, lpips_start=0.0, **times)
+    assert recipe.weights(0) == recipe.weights(20) == pytest.approx((0.1, 0.06, 0, 0, 0))
+    assert recipe.weights(60) == recipe.weights(99) == pytest.approx((2, recipe.l1, recipe.lpips, 0, 0))
+    at_once = replace(recipe, hold=50, ramp=50)
     assert at_once.weights(49) == recipe.weights(0) and at_once.weights(50) == recipe.weights(60)
     middle = recipe.weights(40)
-    assert 0.05 < middle.rate < 1 and recipe.l1 < middle.l1 < 0.06 and middle.lpips == pytest.approx(0.5)
+    assert 0.1 < middle.rate < 2 and recipe.l1 < middle.l1 < 0.06 and middle.lpips == pytest.approx(0.5)
+    assert recipe.weights(99, 0, alpha=5.0).rate == 5
 
 
 def test_the_papers_settings():
@@ -257,14 +364,39 @@ def test_the_papers_settings():
     assert (low.widths.pooled, mid.widths.pooled, high.widths.pooled) == (True, False, False)
     for recipe in (low, mid, high):
         assert (recipe.crop, recipe.batch, recipe.lpips, recipe.gan, recipe.widths.N, recipe.widths.levels) == (256, 8, 1.0, 5e-4, 192, 3)
+        assert (recipe.optimizer, recipe.average, recipe.lpips_shift, recipe.mse, recipe.targets) == ("adam", 0, 0, 0, ())
         assert recipe.weights(0).l1 == recipe.l1 and recipe.weights(0).gan == 0 and recipe.weights(recipe.steps // 2).gan == 5e-4
-        rates = [recipe.learning_rate * recipe.decay_at(step) for step in (0, 159_999, 160_000, 499_999, 500_000)]
+        rates = [recipe.learning_rate * recipe.rate_factor(step) for step in (0, 159_999, 160_000, 499_999, 500_000)]
         assert rates == [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5]
+        short = recipe.replaced(["steps=800"])
+        assert (short.decay, short.ramp, short.gan_from) == (((160, 0.5), (500, 0.25)), 400, 400)
 
 
 def test_learning_rate_and_levels():
-    recipe = PRESETS["mini"]
-    rates = [recipe.decay_at(step) for step in range(0, recipe.steps, 100)]
-    assert rates == sorted(rates, reverse=True) and rates[0] == 1
+    recipe = replace(PRESETS["mini"], cooldown=50_000)
+    rates = [recipe.rate_factor(step) for step in range(0, recipe.steps, 50)]
+    top = rates.index(max(rates))
+    assert rates[0] < 0.02 and top == 2 and rates[top:] == sorted(rates[top:], reverse=True) and rates[-1] < 0.01
+    assert recipe.rate_factor(150_000) == 0.5 and recipe.rate_factor(162_500) == pytest.approx(0.25)  # 1 - sqrt(1/4)
     counts = torch.bincount(torch.tensor([recipe.level(step) for step in range(3000)]))
     assert counts.min() > 900 and len(counts) == 3
+
+
+def test_a_recipe_outlives_later_settings():
+    recipe = replace(PRESETS["mini"], alphas=(3.0, 1.0, 0.1))
+    values = json.loads(recipe.to_json())
+    assert Recipe.from_json(json.dumps(values)) == recipe
+    del values["mse"], values["gan_from"]
+    assert Recipe.from_json(json.dumps(values)) == recipe
+
+
+def test_the_window_of_lpips_moves(needs_lpips, folder, tmp_path):
+    recipe = replace(RECIPE, lpips=1.0, lpips_shift=32, crop=128)
+    task = trained(recipe, folder, tmp_path).task
+    x = torch.rand(1, 3, 128, 128)
+    seen = []
+    task.perceptual.features = lambda picture, features=task.perceptual.features: seen.append(picture) or features(picture)
+    for number in range(40):
+        task._lpips(number, x, x)
+    assert all(picture.shape == (1, 3, 96, 96) for picture in seen)
+    assert len({picture.storage_offset() for picture in seen}) > 30 and torch.equal(seen[0], seen[1])

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -121,6 +120,14 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("train", _train, "train a model; started again, it goes on where it was")
     sub.add_argument("--preset", default="mini", help="recipe (default: %(default)s)")
+    sub.add_argument(
+        "--branch",
+        metavar="STATE.pt",
+        help="go on from the whole state of another run, with its recipe, in a folder of its own",
+    )
+    sub.add_argument("--cooldown", type=int, metavar="N", help="with --branch: N last steps, over which the learning rate falls to zero")
+    sub.add_argument("--save-every", type=int, default=500, metavar="N", help="steps between two saved states (default: %(default)s)")
+    sub.add_argument("--check-every", type=int, default=1000, metavar="N", help="steps between two looks at files (default: %(default)s)")
     sub.add_argument("--data", nargs="+", required=True, metavar="DIR", help="folders of pictures, searched recursively")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder for state.pt and log.jsonl")
     sub.add_argument(
@@ -469,11 +476,11 @@ def _bench_figures(row: dict) -> str:
 
 def _bench_training(options) -> None:
     from plic_lib.study.bench import compressai as bench
-    from plic_lib.training import trainer as training
+    from plic_lib.training.presets import PRESETS
 
-    if options.training not in training.PRESETS:
-        raise UsageError(f"no preset {options.training!r}; there are {', '.join(training.PRESETS)}")
-    result = bench.training(training.PRESETS[options.training], runs=options.runs, compiled=options.compile)
+    if options.training not in PRESETS:
+        raise UsageError(f"no preset {options.training!r}; there are {', '.join(PRESETS)}")
+    result = bench.training(PRESETS[options.training], runs=options.runs, compiled=options.compile)
     print(
         f"{options.training} (N = {result['N']}, M = {result['M']}), batch {result['batch']} of {result['crop']} x {result['crop']}, "
         f"{result['device']}, {result['threads']} threads, precision {result['precision']}"
@@ -485,14 +492,23 @@ def _bench_training(options) -> None:
 
 
 def _train(options) -> None:
-    from plic_lib.training import trainer as training
+    from plic_lib.training import states
+    from plic_lib.training.codec_task import CodecTask
+    from plic_lib.training.presets import PRESETS
+    from plic_lib.training.recipe import Recipe
+    from plic_lib.training.trainer import Trainer
 
-    if options.preset not in training.PRESETS:
-        raise UsageError(f"no preset {options.preset!r}; there are {', '.join(training.PRESETS)}")
-    recipe = _changed(training.PRESETS[options.preset], options.set)
-    start = training.start_from(options.start) if options.start else None
-    trainer = training.Trainer(recipe, options.data, Path(options.out), start, options.workers, options.compile, options.tensorboard)
-    trainer.run()
+    begin = None
+    if options.branch:
+        begin = states.read(options.branch)
+        recipe = Recipe.from_json(begin["recipe"]).branched(begin["step"], options.cooldown, options.set)
+    elif options.preset not in PRESETS:
+        raise UsageError(f"no preset {options.preset!r}; there are {', '.join(PRESETS)}")
+    else:
+        recipe = PRESETS[options.preset].replaced(options.set)
+    start = states.start_from(options.start) if options.start else None
+    task = CodecTask(recipe, start, options.compile)
+    Trainer(task, options.data, options.out, begin, options.workers, options.tensorboard).run(options.save_every, options.check_every)
 
 
 def _ablate(options) -> None:
@@ -508,13 +524,13 @@ def _ablate(options) -> None:
 
 def _enhance(options) -> None:
     from plic_lib.study import ablation, enhance, evaluation, rivals
-    from plic_lib.training import trainer as training
+    from plic_lib.training import states
 
     classic = rivals.CODECS.get(options.codec)
     if classic is None:
         raise UsageError(f"no codec {options.codec!r}; there are {', '.join(rivals.CODECS)}")
     is_state = options.model.endswith(".pt")
-    model = training.freeze_state(options.model, Path(options.model).parent.name) if is_state else checkpoint.load(options.model)
+    model = states.freeze_state(options.model, Path(options.model).parent.name) if is_state else checkpoint.load(options.model)
     recipe = ablation.recipe("variable", options.seed, options.steps or ablation.RUN_STEPS)
     network = enhance.train(recipe, classic, enhance.qualities(classic), options.data, options.out)
     rows = enhance.compare(model, network, classic, options.eval, [float(level) for level in range(model.levels)])
@@ -534,28 +550,10 @@ def _enhance(options) -> None:
         files.write_json(options.json, {**about, "levels": rows})
 
 
-def _changed(recipe, changes: list[str]):
-    """A recipe with ``FIELD=JSON`` changes; lists become tuples, as in the recipe."""
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name not in recipe.__dataclass_fields__ or name == "widths":
-            raise UsageError(
-                f"--set {change}: the recipe has no field {name!r}; it has {', '.join(f for f in recipe.__dataclass_fields__ if f != 'widths')}"
-            )
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"--set {change}: {value!r} is not JSON") from error
-        if type(getattr(recipe, name)) is tuple:
-            value = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        recipe = replace(recipe, **{name: value})
-    return recipe
-
-
 def _freeze(options) -> None:
-    from plic_lib.training import trainer as training
+    from plic_lib.training import states
 
-    model = training.freeze_state(options.state, Path(options.output).stem)
+    model = states.freeze_state(options.state, Path(options.output).stem)
     checkpoint.save(model, options.output)
     print(f"{options.output}: {Path(options.output).stat().st_size} bytes, model {model.hash[:8]}, {model.about['step']} steps")
 

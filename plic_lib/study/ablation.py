@@ -19,17 +19,22 @@ from plic_lib.datasets import sample
 from plic_lib.errors import TrainingError
 from plic_lib.model import MINI
 from plic_lib.study import evaluation
-from plic_lib.training.trainer import PRESETS, Recipe, Trainer, freeze_state
+from plic_lib.training.codec_task import CodecTask
+from plic_lib.training.presets import PRESETS
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.states import freeze_state
+from plic_lib.training.trainer import Trainer
 
 RUN_STEPS = 3000
 SEEDS = (0, 1)
-_ALPHAS = PRESETS["mini"].alphas
+#: ``mini`` in a short form: the same losses at the same moments of a run that ends with its cooldown; alphas stay where they are.
+BASE = replace(PRESETS["mini"], steps=RUN_STEPS, warmup=60, hold=750, ramp=1350, decay=((1350, 0.5),), cooldown=750, targets=())
 
 #: name -> what differs from the variable-rate, asymmetric model without pooling and with an L1 weight of 0.01
 RUNS = {
     "variable": {},
     "symmetric": {"widths": replace(MINI, symmetric=True)},
-    **{f"fixed-{level}": {"widths": replace(MINI, levels=1), "alphas": (alpha,)} for level, alpha in enumerate(_ALPHAS)},
+    **{f"fixed-{level}": {"widths": replace(MINI, levels=1), "alphas": (alpha,)} for level, alpha in enumerate(BASE.alphas)},
     "l1-0.04": {"l1": 0.04},
     "pooled": {"widths": replace(MINI, pooled=True)},
 }
@@ -41,7 +46,7 @@ PIECE = 96  #: pixels
 
 def recipe(name: str, seed: int, steps: int = RUN_STEPS) -> Recipe:
     """The recipe of one run."""
-    return replace(PRESETS["mini"], steps=steps, seed=seed, **RUNS[name])
+    return replace(BASE.scaled(steps), seed=seed, **RUNS[name])
 
 
 def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS) -> Path:
@@ -66,7 +71,7 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
             raise TrainingError(f"{path} is the result of another recipe or of other pictures; use another folder for the results")
         return path
     folder = Path(work) / f"{name}-{seed}"
-    Trainer(recipe(name, seed, steps), data, folder).run()
+    Trainer(CodecTask(recipe(name, seed, steps)), data, folder).run()
     model = freeze_state(folder / "state.pt", f"{name}-{seed}")
     crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]

@@ -5,25 +5,26 @@ steps of a run of ``ablation``, so that a codec trained end to end and this one 
 what they may change: there all bits, here only the picture after them.
 """
 
-import json
-from dataclasses import asdict
+import copy
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, files, images, metrics
+from plic_lib import codec, datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.datasets import KEEP, RandomCrops
 from plic_lib.errors import TrainingError
 from plic_lib.study import rivals
 from plic_lib.study.rivals import Codec
-from plic_lib.training import losses
-from plic_lib.training.trainer import Recipe
+from plic_lib.training import losses, probe
+from plic_lib.training.crops import RandomCrops
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.task import Task
+from plic_lib.training.trainer import Trainer
 
 
 class Enhancer(nn.Module):
@@ -75,56 +76,58 @@ def qualities(codec: Codec) -> tuple[int, int]:
     return codec.lowest, rivals.encode_to_bytes(codec, x, x.shape[1] * x.shape[2] // 40)[1]
 
 
-def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: list[str], out: str | Path, save_every: int = 500) -> Enhancer:
-    """Train, or go on where ``out/state.pt`` stopped.
+class RepairTask(Task):
+    """Training the network: the recipe's optimiser, L1, squared error and LPIPS; there is no rate.
 
     Args:
-        recipe: its steps, batch, crop, seed, learning rates and the weights of L1 and LPIPS are used, as ``training.Trainer`` does.
+        recipe: as for the codec that it is compared with.
         codec: whose pictures to repair.
         qualities: the lowest and the highest quality of the pictures that it sees.
-        folders: training pictures.
-        out: folder for the state and ``log.jsonl``.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    network = Enhancer().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    about = json.dumps({"recipe": asdict(recipe), "codec": codec.name, "qualities": qualities})
-    step = 0
-    if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", weights_only=True)
-        if state["about"] != about:
-            raise TrainingError(f"{out / 'state.pt'} belongs to another training; use another folder, or delete it to start again")
-        step = state["step"]
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, keep=KEEP)
-    items = (range(k * recipe.batch, (k + 1) * recipe.batch) for k in range(step, recipe.steps))
-    perceptual = metrics.LPIPS() if recipe.lpips else None
-    bar = tqdm(total=recipe.steps, initial=step, unit="step")
-    for pairs in DataLoader(DecodedCrops(crops, codec, *qualities), batch_sampler=items):
-        x, decoded = (t.contiguous(memory_format=torch.channels_last) for t in pairs.unbind(1))
-        weights = recipe.weights(step)
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate * recipe.decay_at(step)
-        with torch.autocast("cpu", enabled=recipe.precision == "bf16"):
-            x_hat = network(decoded).float()
-        l1 = losses.l1(x, x_hat)
-        lpips = perceptual(x, x_hat).mean() if weights.lpips else torch.zeros(())
-        optimizer.zero_grad(set_to_none=True)
-        losses.objective(weights._replace(rate=0, gan=0), losses.Terms(0, l1, lpips, 0)).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-        optimizer.step()
-        step += 1
-        bar.update()
-        if step % 50 == 0 or step == recipe.steps:
-            files.append_json(out / "log.jsonl", {"step": step, "l1": round(l1.item(), 4), "lpips": round(lpips.item(), 5)})
-        if step % save_every == 0 or step == recipe.steps:
-            state = {"about": about, "step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
-            with files.whole(out / "state.pt") as file:
-                torch.save(state, file)
-    bar.close()
-    return network.eval()
+
+    def __init__(self, recipe: Recipe, codec: Codec, qualities: tuple[int, int]):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            super().__init__(recipe, Enhancer())
+        self.codec, self.qualities = codec, qualities
+
+    def dataset(self, crops: RandomCrops) -> Dataset:
+        """As ``Task.dataset``: pairs."""
+        return DecodedCrops(crops, self.codec, *self.qualities)
+
+    def step(self, number: int, batch: Tensor) -> dict:
+        """As ``Task.step``; ``batch`` is (B, 2, 3, crop, crop)."""
+        x, decoded = (t.contiguous(memory_format=torch.channels_last) for t in batch.unbind(1))
+        x_hat = self.shared_model(decoded).float()
+        weights = self.recipe.weights(number)
+        terms = self.picture_terms(number, x, x_hat, weights)
+        return self.descend(number, losses.objective(weights, terms), {k: v for k, v in terms._asdict().items() if k not in ("rate", "gan")})
+
+    def check(self) -> tuple[list[dict], Tensor]:
+        """As ``Task.check``: photographs that are never trained on, at the lowest quality."""
+        network = copy.deepcopy(self.averaged()).to("cpu").eval()
+        pairs = [(x, self.codec.decode(self.codec.encode(x, self.qualities[0]))) for x in probe.photographs()]
+        repaired = [repair(network, decoded) for _, decoded in pairs]
+        psnr = [sum(metrics.psnr(x, y) for (x, _), y in zip(pairs, ys)) / len(pairs) for ys in ([d for _, d in pairs], repaired)]
+        columns = ([x for x, _ in pairs], [d for _, d in pairs], repaired)
+        return [{"psnr_before": psnr[0], "psnr": psnr[1]}], torch.cat([torch.cat(column, 1) for column in columns], 2)
+
+    def state_dict(self) -> dict:
+        """As ``Task.state_dict``."""
+        return super().state_dict() | {"repairs": [self.codec.name, *self.qualities]}
+
+    def load_state_dict(self, state: dict) -> None:
+        """As ``Task.load_state_dict``."""
+        if state.get("repairs") != [self.codec.name, *self.qualities]:
+            raise TrainingError(f"this state is of another training than of {self.codec.name} at qualities {self.qualities}; use another folder")
+        super().load_state_dict(state)
+
+
+def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: list[str], out: str | Path, save_every: int = 500) -> Enhancer:
+    """Train to the end, or go on where ``out/state.pt`` stopped. Arguments as for ``RepairTask`` and ``Trainer``."""
+    task = RepairTask(recipe, codec, qualities)
+    Trainer(task, folders, out).run(save_every)
+    return task.averaged().to("cpu").eval()
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ CompressAI's networks have random weights: their speed does not depend on them, 
 time of its coder hardly does. One thread, interleaved runs, medians.
 """
 
+import functools
 import resource
 import statistics
 import sys
@@ -25,7 +26,9 @@ from plic_lib.checkpoint import TrainedModel
 from plic_lib.grid import CELL, ceil_div
 from plic_lib.integer import freeze
 from plic_lib.model import PAPER, Plic, Widths
-from plic_lib.training.trainer import Recipe, Trainer
+from plic_lib.training.codec_task import CodecTask
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.trainer import Trainer
 
 
 def picture(height: int, width: int) -> Tensor:
@@ -147,16 +150,16 @@ def training(recipe: Recipe, steps: int = 5, runs: int = 3, compiled: bool = Fal
     with tempfile.TemporaryDirectory() as folder:
         for name in datasets.SAMPLES:
             images.to_image(datasets.sample(name)).save(Path(folder) / f"{name}.png")
-        settings = {"alpha_start": 1.0, "hold": 0.0, "ramp": 0.0, "gan_from": 0.0}
+        settings = {"alpha_start": 1.0, "hold": 0, "ramp": 0, "gan_from": 0}
         recipes = {
             "plic": replace(recipe, **settings),
             "plic_without_perception": replace(recipe, **settings, lpips=0.0, gan=0.0),
         }
-        ours = {name: Trainer(r, [folder], Path(folder) / name, compiled=compiled) for name, r in recipes.items()}
+        ours = {name: Trainer(CodecTask(r, compiled=compiled), [folder], Path(folder) / name) for name, r in recipes.items()}
         device = ours["plic"].accelerator.device
         rival = CompressAITraining(recipe.widths, device)
-        batches = [next(ours["plic"]._batches()) for _ in range(2)]
-        loops = {name: trainer._train_step for name, trainer in ours.items()} | {"compressai": rival.step}
+        batches = [next(ours["plic"].batches()) for _ in range(2)]
+        loops = {name: functools.partial(trainer.task.step, 0) for name, trainer in ours.items()} | {"compressai": rival.step}
         seconds: dict[str, list[float]] = {}
         for run_number in tqdm(range(-1, runs), desc="interleaved runs"):
             for name, step in loops.items():

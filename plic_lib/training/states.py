@@ -1,0 +1,59 @@
+"""Training states on disk: read one, begin from one, freeze one into a model."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from plic_lib import checkpoint
+from plic_lib.checkpoint import TrainedModel, round_weights_
+from plic_lib.datasets import SAMPLES, sample
+from plic_lib.errors import TrainingError
+from plic_lib.integer import freeze
+from plic_lib.model import Plic
+from plic_lib.training.recipe import Recipe
+from plic_lib.training.task import average_of
+
+#: Of what ``Trainer.save`` writes. A state of another format is refused; new keys do not need a new format.
+FORMAT = 2
+
+
+def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
+    """A training state, without executing code from it. Raises TrainingError where it is none."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        found = state["format"]
+        state["recipe"], state["step"], state["steps_before"]
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: there is no such file") from error
+    except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
+        raise TrainingError(f"{path}: not a training state of plic, or one from before format {FORMAT} ({error.__class__.__name__})") from error
+    if found != FORMAT:
+        raise TrainingError(f"{path}: a training state of format {found}; this version of plic reads format {FORMAT}")
+    return state
+
+
+def start_from(name_or_path: str | Path) -> dict:
+    """What a new stage begins with: a run's ``state.pt``, a restart file, or a checkpoint by name or path.
+
+    Returns:
+        ``model``, a state dict, and ``steps_before``, how long it was trained.
+
+    Raises TrainingError or CheckpointError where it is none of them.
+    """
+    if Path(name_or_path).suffix == ".pt":
+        state = read(name_or_path)
+        return {"model": average_of(state), "steps_before": state["step"] + state["steps_before"]}
+    model = checkpoint.load(name_or_path)
+    return {"model": model.networks.state_dict(), "steps_before": model.about["step"]}
+
+
+def freeze_state(path: str | Path, name: str) -> TrainedModel:
+    """The trained model of a state: weights rounded as a checkpoint stores them, integers and tables made."""
+    state = read(path)
+    recipe = Recipe.from_json(state["recipe"])
+    networks = Plic(recipe.widths).eval()
+    networks.load_state_dict(average_of(state))
+    frozen = freeze(round_weights_(networks), [sample(name) for name in SAMPLES])
+    steps = state["steps_before"] + state["step"]
+    return TrainedModel(name, networks, frozen, {"step": steps, "recipe": json.loads(state["recipe"])})
