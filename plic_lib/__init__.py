@@ -7,6 +7,7 @@ What all the rest stands on::
 
     errors      what can go wrong in a user's hands, each in one sentence
     files       written whole or not at all, read whatever they are, known by their contents
+    shipped     the models that come with plic, by name or hash
     grid        cells of 16 x 16 pixels, blocks of 64, the steps in which levels are counted
     images      any picture file <-> an RGB tensor in [0, 1]
 

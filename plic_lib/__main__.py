@@ -2,7 +2,7 @@
 
 import sys
 
-from plic_lib.commands.cli import main
+from plic_lib.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

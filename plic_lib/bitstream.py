@@ -26,8 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plic_lib.errors import BitstreamError, LevelMapError
-from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS, cell_grid
-from plic_lib.images import MAX_PIXELS
+from plic_lib.grid import LEVEL_STEPS, MAX_PIXELS, OFFSET_STEPS, cell_grid
 from plic_lib.level_map import LevelMap
 
 MAGIC, VERSION, HAS_MAP = b"PLIC", 1, 1

@@ -15,13 +15,11 @@ from safetensors.torch import save as pack
 from torch import Tensor
 
 from plic_lib import files
-from plic_lib.errors import BitstreamError, CheckpointError
+from plic_lib.errors import CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
-
-FOLDER = Path(__file__).resolve().parent / "models"  #: of the shipped models
-if not FOLDER.is_dir():  # not installed from a wheel but run from the repository
-    FOLDER = FOLDER.parent.parent / "data" / "checkpoints"
+from plic_lib.shipped import FOLDER as FOLDER
+from plic_lib.shipped import find, header
 
 
 class TrainedModel:
@@ -101,21 +99,6 @@ def _weights(networks: Plic) -> dict[str, Tensor]:
     return {k: v for k, v in networks.state_dict().items() if k not in {f"prior.{n}" for n in ("_offset", "_quantized_cdf", "_cdf_length")}}
 
 
-def available() -> dict[str, Path]:
-    """The checkpoints that come with plic, by name."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The file of a shipped model or of a path. Raises CheckpointError."""
-    named = available()
-    if str(name_or_path) in named:
-        return named[str(name_or_path)]
-    if Path(name_or_path).is_file():
-        return Path(name_or_path)
-    raise CheckpointError(f"no model {str(name_or_path)!r}: neither a file nor one of the shipped ones ({', '.join(named) or 'none here'})")
-
-
 def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") -> TrainedModel:
     """Load a shipped model by name, or any checkpoint by path.
 
@@ -127,7 +110,7 @@ def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") 
     ('mini', 3, 96, 64)
     """
     path = find(name_or_path)
-    metadata = _metadata(path)
+    metadata = header(path)
     if metadata.get("format") != "plic-1":
         raise CheckpointError(f"{path}: a safetensors file, but not a plic checkpoint of format 1")
     try:
@@ -158,36 +141,3 @@ def _filled(networks: Plic, stored: dict[str, Tensor]) -> Plic:
             raise ValueError(f"{name} has another shape than its place, or values that are no numbers")
     networks.load_state_dict(networks.state_dict() | stored)
     return networks
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """The texts that a safetensors file carries. Raises CheckpointError where it is none."""
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-
-
-def with_hash(prefix: bytes) -> Path | None:
-    """The shipped checkpoint whose hash starts with ``prefix``, or None."""
-    return next((path for path in available().values() if _stated_hash(path).startswith(prefix.hex())), None)
-
-
-def needed(prefix: bytes) -> Path:
-    """The same for a file that has to be decoded. Raises BitstreamError that says which model is needed, and whom to ask."""
-    if path := with_hash(prefix):
-        return path
-    here = ", ".join(f"{name} ({_stated_hash(path)[:8] or 'damaged'})" for name, path in available().items())
-    raise BitstreamError(
-        f"the file needs the model {prefix.hex()}, and here are {here or 'none'}: ask whoever made the file for the .safetensors file of "
-        f"that model (its hash begins with {prefix.hex()}), and name it with --model"
-    )
-
-
-def _stated_hash(path: Path) -> str:
-    """Of a shipped checkpoint; nothing where it is damaged, which is no reason not to find another."""
-    try:
-        return _metadata(path).get("hash", "")
-    except CheckpointError:
-        return ""

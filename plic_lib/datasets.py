@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from plic_lib import images
 from plic_lib.errors import ImageError
@@ -27,7 +26,7 @@ def sample(name: str) -> Tensor:
 
 
 def find(folder: str | Path) -> list[Path]:
-    """All picture files below ``folder``, sorted; a picture file itself is a folder of one.
+    """All picture files below ``folder``, sorted.
 
     Linked folders are followed, each folder is visited once, and what is hidden, such as the
     copies of pictures that systems and notebooks make, is passed over.
@@ -36,8 +35,6 @@ def find(folder: str | Path) -> list[Path]:
         ImageError: no such folder, one that cannot be read, or no pictures in it.
     """
     folder = Path(folder)
-    if folder.is_file():
-        return [folder]
 
     def refuse(error: OSError):
         missing = "there is no such folder" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
@@ -58,16 +55,3 @@ def find(folder: str | Path) -> list[Path]:
 
 def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name not in LITTER
-
-
-def check(paths: list[Path]) -> None:
-    """Look at all pictures before a long measurement. Raises ImageError that names each one that cannot be read."""
-    faults = []
-    for path in tqdm(paths, desc="looking at all pictures", delay=2, leave=False):
-        try:
-            images.open_rgb(path)
-        except ImageError as error:
-            faults.append(str(error))
-    if faults:
-        others = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-        raise ImageError("; ".join(faults[:3]) + others)

@@ -12,6 +12,7 @@ CELL = 16  #: pixels of a latent cell's side
 BLOCK = 64  #: pixels of a side of what one value of z stands for
 LEVEL_STEPS = 1024  #: steps of a level in which a file states its own
 OFFSET_STEPS = 8  #: steps of a level in which a level map deviates from it
+MAX_PIXELS = 50_000_000  #: larger pictures are refused with a sentence instead of exhausting the memory
 
 
 def ceil_div(a: int, b: int) -> int:

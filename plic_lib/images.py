@@ -22,12 +22,9 @@ from torch import Tensor
 
 from plic_lib import files
 from plic_lib.errors import FileError, ImageError
-from plic_lib.grid import BLOCK
+from plic_lib.grid import BLOCK, MAX_PIXELS
 
 pillow_heif.register_heif_opener()
-
-#: Larger pictures are refused with a sentence instead of exhausting the memory.
-MAX_PIXELS = 50_000_000
 
 ORIENTATION, SAMPLE_FORMAT = 0x0112, 339  #: tags of EXIF and of TIFF
 #: What turns a picture upright for each orientation but the first; other values mean nothing.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plic_lib.commands import cli
+from plic_lib.commands.main import main
 from plic_lib.model import Widths
 from plic_lib.study import rivals
 from plic_lib.study.bench import codecs as bench_codecs
@@ -87,7 +87,7 @@ def test_a_codec_that_fails_says_why():
 def test_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(rivals.CODECS, "VVC", replace(rivals.CODECS["VVC"], missing=lambda: "it is not here"))
     out = tmp_path / "bench.json"
-    assert cli.main(["bench", "--codecs", "VVC", "mbt2018", "--sizes", "0.01", "--runs", "1", "--json", str(out)]) == 0
+    assert main(["bench", "--codecs", "VVC", "mbt2018", "--sizes", "0.01", "--runs", "1", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "it is not here" in printed and "mbt2018*" in printed
     result = json.loads(out.read_text())
@@ -100,4 +100,4 @@ def test_command_line(tmp_path, capsys, monkeypatch):
         (["--codecs", "--runs", "0"], "1 or more"),
         (["--sizes", "1"], "--sizes belongs to --codecs"),
     ):
-        assert cli.main(["bench", *arguments]) == 1 and advice in capsys.readouterr().err
+        assert main(["bench", *arguments]) == 1 and advice in capsys.readouterr().err

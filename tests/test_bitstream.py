@@ -9,7 +9,7 @@ import torch
 
 from plic_lib import bitstream, checkpoint, codec, level_map
 from plic_lib.bitstream import File
-from plic_lib.commands.cli import main
+from plic_lib.commands.main import main
 from plic_lib.errors import BitstreamError
 
 from .conftest import tiny_model

@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from plic_lib import checkpoint, codec
+from plic_lib import checkpoint, codec, shipped
 from plic_lib.bitstream import File
-from plic_lib.commands.cli import main
+from plic_lib.commands.main import main
 from plic_lib.errors import BitstreamError, CheckpointError
 
 
@@ -78,9 +78,9 @@ def test_tables_check_themselves(tiny_tables):
 
 def test_a_file_says_which_model_it_needs(tiny, photo, tmp_path, capsys):
     data = codec.encode(tiny, photo[:, :64, :64], 1)
-    assert checkpoint.needed(bytes.fromhex(checkpoint.load("mini").hash)[:4]).stem == "mini"
+    assert shipped.needed(bytes.fromhex(checkpoint.load("mini").hash)[:4]).stem == "mini"
     with pytest.raises(BitstreamError, match=f"needs the model {tiny.hash[:8]}.*mini.*--model"):
-        checkpoint.needed(File.unpack(data).model)
+        shipped.needed(File.unpack(data).model)
     (tmp_path / "photo.plic").write_bytes(data)
     assert main(["decode", str(tmp_path / "photo.plic"), str(tmp_path / "photo.png")]) == 1
     message = capsys.readouterr().err
@@ -88,9 +88,9 @@ def test_a_file_says_which_model_it_needs(tiny, photo, tmp_path, capsys):
 
 
 def test_a_damaged_model_does_not_hide_another(mini, tmp_path, monkeypatch):
-    shutil.copy(checkpoint.find("mini"), tmp_path / "mini.safetensors")
+    shutil.copy(shipped.find("mini"), tmp_path / "mini.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
-    assert checkpoint.with_hash(bytes.fromhex(mini.hash)[:4]) == tmp_path / "mini.safetensors"
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    assert shipped.with_hash(bytes.fromhex(mini.hash)[:4]) == tmp_path / "mini.safetensors"
     with pytest.raises(BitstreamError, match="broken .damaged., mini .29eb32fc"):
-        checkpoint.needed(bytes(4))
+        shipped.needed(bytes(4))

@@ -202,11 +202,11 @@ USE = """
 import sys, plic_lib.codec
 print(plic_lib.__file__)
 print(*{name.partition(".")[0] for name in sys.modules})
-from plic_lib import checkpoint
-from plic_lib.commands import cli
-print(*checkpoint.available())
+from plic_lib import shipped
+from plic_lib.commands.main import main
+print(*shipped.available())
 for arguments in (["encode", "in.png", "out.plic"], ["decode", "out.plic", "out.png"]):
-    if cli.main(arguments):
+    if main(arguments):
         sys.exit("failed")
 """
 

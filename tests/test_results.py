@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plic_lib import checkpoint
+from plic_lib import checkpoint, shipped
 from plic_lib.study import compare, rivals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +73,7 @@ RESULT = compare.load("kodak")
 
 def test_results_are_of_the_shipped_models_and_complete():
     ours = {name: found["hash"] for name, found in RESULT["codecs"].items() if found["hash"]}
-    assert ours == {name: checkpoint.load(name).hash for name in checkpoint.available()}
+    assert ours == {name: checkpoint.load(name).hash for name in shipped.available()}
     assert len(RESULT["pictures"]) == 24
     for name, found in RESULT["codecs"].items():
         for point in found["points"]:

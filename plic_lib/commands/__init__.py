@@ -1,5 +1,10 @@
 """The command ``plic``. In reading order::
 
-    doctor  what this machine has, what is missing, what to do about it
-    cli     every other command
+    main      which command, and what becomes of errors
+    options   arguments that several commands have
+    table     figures in columns
+
+and one module for each command, with its arguments and what it does: ``encode``, ``decode``, ``info``, ``eval``,
+``results``, ``eval_roi``, ``bench``, ``train``, ``ablate``, ``enhance``, ``freeze``, ``doctor``. Only the module
+of the command that was typed is imported.
 """

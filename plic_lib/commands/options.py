@@ -1,0 +1,80 @@
+"""Arguments that several commands have, and what they stand for."""
+
+import argparse
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from plic_lib import checkpoint, files, shipped
+from plic_lib.errors import UsageError
+
+
+def add_model(parser: argparse.ArgumentParser, default: str | None = "mini") -> None:
+    """``--model`` and ``--device``."""
+    known = f"a shipped model or a .safetensors file (default: {default or 'the one that made the file'})"
+    parser.add_argument("--model", default=default, metavar="NAME_OR_PATH", help=known)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--json``."""
+    parser.add_argument("--json", metavar="OUT", help=f"write {what} here")
+
+
+def load(options: argparse.Namespace, model: str | Path | None = None) -> checkpoint.TrainedModel:
+    """The model that ``add_model``'s arguments name, or another one, on the device that they name. Raises UsageError, CheckpointError."""
+    try:
+        device = torch.device(options.device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {options.device!r} cannot be used here ({str(error).splitlines()[0]})") from error
+    return checkpoint.load(model or options.model, device)
+
+
+def number(text: str) -> float:
+    """The type of an argument above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0 is expected, not {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """The type of an argument that is 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is expected, not {text!r}")
+    return int(text)
+
+
+def levels(text: str) -> list[float]:
+    """The type of levels separated by commas; each counts once."""
+    try:
+        return list(dict.fromkeys(float(level) for level in text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"levels like 0,1,2 are expected, not {text!r}") from error
+
+
+def known(names: list[str] | None, choice: Iterable[str], what: str) -> None:
+    """Raise UsageError for a name that is not among those that there are."""
+    if unknown := [name for name in names or [] if name not in choice]:
+        raise UsageError(f"no {what} {unknown[0]!r}; there are {', '.join(choice)}")
+
+
+def check_outputs(options: argparse.Namespace, outputs: list[str | Path | None], *inputs: str | Path | None) -> None:
+    """Refuse to write over what is read, before any work: ``files.check_output`` for each, the model being read too."""
+    model = getattr(options, "model", None)
+    given = [path for path in (*inputs, model and shipped.find(model)) if path]
+    for path in filter(None, outputs):
+        files.check_output(path, *given)
+
+
+def teller(*outputs: str | Path | None) -> Callable[..., None]:
+    """``print`` for the user: on standard error where standard output carries a file."""
+    return functools.partial(print, file=sys.stderr) if files.STANDARD in map(str, outputs) else print

@@ -1,0 +1,39 @@
+"""``plic results``: every codec over a folder of pictures."""
+
+import argparse
+from pathlib import Path
+
+from plic_lib import checkpoint, datasets, files, shipped
+from plic_lib.commands import options as common
+from plic_lib.study import compare, results, rivals
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The pictures, the codecs, where the results go."""
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--models", nargs="*", metavar="MODEL", help="ours (default: all that are shipped)")
+    parser.add_argument("--codecs", nargs="*", metavar="NAME", help="rivals (default: all)")
+    parser.add_argument("--work", default="runs/results", metavar="DIR", help="folder for the points (default: %(default)s)")
+    parser.add_argument("--json", metavar="OUT", help="default: data/results/NAME.json, after the folder")
+    parser.add_argument("--readme", action="store_true", help="renew the results in README.md and their figure")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure what is not measured yet, gather it, print the table."""
+    common.known(options.codecs, rivals.CODECS, "codec")
+    paths = datasets.find(options.folder)
+    common.check_outputs(options, [options.json], *paths)
+    name = Path(options.folder).resolve().name
+    models = [checkpoint.load(model) for model in (shipped.available() if options.models is None else options.models)]
+    result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
+    if result is None:  # not the first of several processes
+        return
+    about = {"command": f"plic results {name}", "folder": name, "versions": results.versions()}
+    files.write_json(options.json or compare.FOLDER / f"{name}.json", {**about, **result}, indent=None)
+    tell = common.teller(options.json)
+    for what, reason in result["missing"].items():
+        tell(f"left out: {what} ({reason})")
+    tell(compare.readme_table(result))
+    if options.readme:
+        compare.readme_figure(result, compare.FOLDER / f"{name}.png")
+        compare.renew_readme(result, name)
