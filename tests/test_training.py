@@ -1,8 +1,10 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -400,3 +402,39 @@ def test_the_window_of_lpips_moves(needs_lpips, folder, tmp_path):
         task._lpips(number, x, x)
     assert all(picture.shape == (1, 3, 96, 96) for picture in seen)
     assert len({picture.storage_offset() for picture in seen}) > 30 and torch.equal(seen[0], seen[1])
+
+
+def test_a_restart_file_is_enough_to_go_on(folder, tmp_path):
+    """A third of the state, without the optimisers' memory: the run goes on at its step, gently, to the end of its recipe."""
+    recipe = replace(FULL, steps=8, cooldown=0)
+    killed_after(trained(recipe, folder, tmp_path / "run"), 4, save_every=4, check_every=4)
+    assert states.restart(tmp_path / "run" / "state.pt", tmp_path / "restart.pt") == 4
+    whole, small = ((tmp_path / name).stat().st_size for name in ("run/state.pt", "restart.pt"))
+    assert small < 0.5 * whole
+    (tmp_path / "again").mkdir()
+    (tmp_path / "restart.pt").rename(tmp_path / "again" / "state.pt")
+    again = trained(recipe, folder, tmp_path / "again")
+    before = {k: v.clone() for k, v in states.read(tmp_path / "run" / "state.pt")["model"].items()}
+    assert again.step == 4 and all(torch.equal(v, before[k]) for k, v in again.task.model.state_dict().items())
+    full = recipe.learning_rate * recipe.rate_factor(4)
+    assert again.task.learning_rate(4) < 0.05 * full and again.task.learning_rate(4 + 200) == full
+    killed_after(again, 6, save_every=2)  # it remembers that it is in its gentle steps
+    again = trained(recipe, folder, tmp_path / "again")
+    again.run()
+    assert again.step == 8 and again.task.rewarm_from == 4
+
+
+GOLDEN = Path(__file__).resolve().parent / "golden" / "state.pt"
+
+
+def test_a_state_from_before_later_changes_still_resumes(folder, tmp_path):
+    """``golden/state.pt`` was written by the version that began format 2, with everything a state can have; it is never made anew."""
+    shutil.copy(GOLDEN, tmp_path / "state.pt")
+    recipe = Recipe.from_json(states.read(GOLDEN)["recipe"])
+    assert (recipe.optimizer, recipe.average, recipe.gan, len(recipe.targets)) == ("soap", 0.9, 5e-4, 3)
+    run = trained(recipe, folder, tmp_path)
+    assert run.step == 4 and run.task.optimizer.state_dict()["state"] and run.task.alphas != list(recipe.alphas)
+    run.run()
+    assert run.step == recipe.steps
+    assert states.freeze_state(tmp_path / "state.pt", "old").about["step"] == recipe.steps
+

@@ -136,7 +136,9 @@ class CodecTask(Task):
         """As ``Task.load_state_dict``."""
         super().load_state_dict(state)
         self.alphas = list(state["alphas"])
-        self.aux_optimizer.load_state_dict(state["aux_optimizer"])
+        if "aux_optimizer" in state:
+            self.aux_optimizer.load_state_dict(state["aux_optimizer"])
         if self.discriminator:
             self.discriminator.load_state_dict(state["discriminator"])
-            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+            if "discriminator_optimizer" in state:
+                self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])

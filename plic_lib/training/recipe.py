@@ -95,8 +95,8 @@ class Recipe:
         factor = next((factor for first, factor in reversed(self.decay) if step >= first), 1.0)
         if step < self.warmup:
             factor *= (step + 1) / self.warmup
-        if step > (first := self.steps - self.cooldown):
-            factor *= 1 - math.sqrt((step - first) / self.cooldown)
+        if self.cooldown and step > (first := self.steps - self.cooldown):
+            factor *= 1 - math.sqrt(min(1.0, (step - first) / self.cooldown))
         return factor
 
     def steers(self, step: int) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from plic_lib import checkpoint
+from plic_lib import checkpoint, files
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import SAMPLES, sample
 from plic_lib.errors import TrainingError
@@ -31,6 +31,22 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
     if found != FORMAT:
         raise TrainingError(f"{path}: a training state of format {found}; this version of plic reads format {FORMAT}")
     return state
+
+
+def restart(path: str | Path, out: str | Path) -> int:
+    """Write the small part of a state from which its run can go on: all networks and numbers, averages in half
+    precision, but no memory of the optimisers. A third of its size; the first steps after it are smaller ones.
+
+    Returns:
+        The state's step.
+    """
+    state = read(path)
+    small = {name: value for name, value in state.items() if not name.endswith("optimizer")}
+    if "average" in small:
+        small["average"] = {name: value.bfloat16() if value.is_floating_point() else value for name, value in small["average"].items()}
+    with files.whole(out) as file:
+        torch.save(small, file)
+    return state["step"]
 
 
 def start_from(name_or_path: str | Path) -> dict:

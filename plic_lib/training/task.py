@@ -22,6 +22,8 @@ from plic_lib.training.recipe import Recipe
 from plic_lib.training.soap import SOAP
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "soap": SOAP}
+#: A run that goes on from a restart file has optimisers without a memory; they begin gently, over so many steps.
+REWARM = 100
 
 
 class Task(ABC):
@@ -33,6 +35,7 @@ class Task(ABC):
     """
 
     steps_before = 0  #: of the stages whose weights this run began with
+    rewarm_from: int | None = None  #: the step of the restart file that this run went on from
 
     def __init__(self, recipe: Recipe, model: nn.Module):
         self.recipe, self.model = recipe, model
@@ -95,7 +98,7 @@ class Task(ABC):
 
     def descend(self, number: int, loss: Tensor, figures: dict) -> dict:
         """Gradients, clipping, the optimiser's step and the average; returns ``figures`` and what it saw."""
-        rate = self.recipe.learning_rate * self.recipe.rate_factor(number)
+        rate = self.learning_rate(number)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["speed"]
         self.optimizer.zero_grad(set_to_none=True)
@@ -106,6 +109,11 @@ class Task(ABC):
         if self.average:
             self.average.update_parameters(self.model)
         return {"learning_rate": rate, "loss": loss, **figures, "gradient": norm}
+
+    def learning_rate(self, number: int) -> float:
+        """The recipe's at a step, lower just after a restart."""
+        gently = 1.0 if self.rewarm_from is None else min(1.0, (number - self.rewarm_from + 1) / REWARM)
+        return self.recipe.learning_rate * self.recipe.rate_factor(number) * gently
 
     def must_be_finite(self, number: int, figures: dict) -> None:
         """Stop before a broken step changes any weights, so that what was saved last is good."""
@@ -124,15 +132,20 @@ class Task(ABC):
 
     def state_dict(self) -> dict:
         """Everything that changes from step to step."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "rewarm_from": self.rewarm_from}
         if self.average:
             state |= {"average": self.average.module.state_dict(), "averaged": int(self.average.n_averaged)}
         return state
 
     def load_state_dict(self, state: dict) -> None:
-        """The inverse of ``state_dict``. A state without averages (of a recipe that had none) starts them anew."""
+        """The inverse of ``state_dict``. Averages that a state lacks (its recipe had none) begin with its weights, and the
+        optimiser of a restart file, ``states.restart``, begins anew."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.rewarm_from = state.get("rewarm_from")
+        else:
+            self.rewarm_from = state["step"]
         for group, own in zip(self.optimizer.param_groups, self.groups()):
             group["speed"] = own["speed"]  # a branch may have another one
         if self.average:
