@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from plic_lib import checkpoint, codec, datasets, images
+from plic_lib.commands.main import main
 from plic_lib.errors import TrainingError, UsageError
 from plic_lib.model import Widths
 from plic_lib.training import codec_task as codec_task_module
@@ -138,7 +139,13 @@ def test_alphas_follow_their_rates(folder, tmp_path):
 def test_log_and_freezing_and_the_codec(folder, tmp_path):
     trained(RECIPE, folder, tmp_path).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[0] == {"start": 0, "processes": 1, "device": "cpu", "threads": torch.get_num_threads(), "recipe": json.loads(RECIPE.to_json())}
+    assert log[0] == {
+        "start": 0,
+        "processes": 1,
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
+        "recipe": json.loads(RECIPE.to_json()),
+    }
     assert log[1]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[1].keys()
     checks = [line["check"] for line in log if "check" in line]
     assert [check["level"] for check in checks] == [0, 1, 2] and all(abs(check["gap"]) < 1 for check in checks)
@@ -438,3 +445,17 @@ def test_a_state_from_before_later_changes_still_resumes(folder, tmp_path):
     assert run.step == recipe.steps
     assert states.freeze_state(tmp_path / "state.pt", "old").about["step"] == recipe.steps
 
+
+def test_commands_branch_and_go_on(folder, tmp_path):
+    """The command that begins a branch goes on with it, also when its origin has moved on."""
+    origin = tmp_path / "run" / "state.pt"
+    killed_after(trained(replace(FULL, steps=100, cooldown=0), folder, tmp_path / "run"), 4, save_every=4, check_every=4)
+    branch = ["train", "--branch", str(origin), "--cooldown", "2", "--data", str(folder), "--out", str(tmp_path / "end")]
+    branch += ["--set", "crop=128"]
+    assert main(branch) == 0
+    recipe = Recipe.from_json(states.read(tmp_path / "end" / "state.pt")["recipe"])
+    assert (recipe.steps, recipe.cooldown, recipe.crop) == (6, 2, 128)
+    origin.unlink()
+    assert main(branch) == 0
+    assert main(["restart", str(tmp_path / "end" / "state.pt"), str(tmp_path / "small.pt")]) == 0
+    assert states.read(tmp_path / "small.pt")["step"] == 6

@@ -1,6 +1,7 @@
 """``plic train``: a model from pictures."""
 
 import argparse
+from pathlib import Path
 
 from plic_lib.commands import options as common
 from plic_lib.training import states
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The recipe, the pictures, the folder."""
     parser.add_argument("--preset", default="mini", help="recipe (default: %(default)s)")
     parser.add_argument(
-        "--branch", metavar="STATE.pt", help="go on from the whole state of another run, with its recipe, in a folder of its own"
+        "--branch", metavar="STATE.pt", help="go on from the state of another run, with its recipe and --set, in a folder of its own"
     )
     parser.add_argument(
         "--cooldown", type=common.count, metavar="N", help="with --branch: N last steps, over which the learning rate falls to zero"
@@ -46,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train to the end of the recipe."""
     begin = None
-    if options.branch:
+    if options.branch and (Path(options.out) / "state.pt").exists():  # its origin may have moved on, or be gone
+        recipe = Recipe.from_json(states.read(Path(options.out) / "state.pt")["recipe"])
+    elif options.branch:
         begin = states.read(options.branch)
         recipe = Recipe.from_json(begin["recipe"]).branched(begin["step"], options.cooldown, options.set)
     else:

@@ -27,7 +27,9 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no such file") from error
     except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs
-        raise TrainingError(f"{path}: not a training state of plic, or one from before format {FORMAT} ({error.__class__.__name__})") from error
+        raise TrainingError(
+            f"{path}: not a training state of plic, or one from before format {FORMAT} ({error.__class__.__name__})"
+        ) from error
     if found != FORMAT:
         raise TrainingError(f"{path}: a training state of format {found}; this version of plic reads format {FORMAT}")
     return state
