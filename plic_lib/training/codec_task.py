@@ -26,11 +26,12 @@ class CodecTask(Task):
     """
 
     model: Plic
+    networks: type[Plic] = Plic  #: what is trained; a task of your own may name a class derived from it (docs/extending.md)
 
     def __init__(self, recipe: Recipe, start: dict | None = None, compiled: bool = False):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            super().__init__(recipe, Plic(recipe.widths).train())
+            super().__init__(recipe, self.networks(recipe.widths).train())
             self.discriminator = Discriminator(recipe.discriminator) if recipe.gan else None
         self.compiled = compiled
         self.alphas = list(recipe.alphas)
@@ -111,7 +112,7 @@ class CodecTask(Task):
 
     def check(self) -> tuple[list[dict], Tensor]:
         """As ``Task.check``: files of ``probe``'s photographs."""
-        networks = Plic(self.recipe.widths).eval()
+        networks = self.networks(self.recipe.widths).eval()
         networks.load_state_dict(self.averaged().state_dict())
         return probe.look(networks, perceptual=bool(self.perceptual))
 

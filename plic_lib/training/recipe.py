@@ -15,7 +15,7 @@ from plic_lib.training.losses import Terms
 class Recipe:
     """The settings of one run. Times are steps, counted from 0.
 
-    >>> recipe = Recipe(steps=1000, alphas=(2.0, 0.5), hold=200, ramp=600, alpha_start=0.25)
+    >>> recipe = Recipe(steps=1000, alphas=(2.0, 1.0, 0.5), hold=200, ramp=600, alpha_start=0.25)
     >>> [recipe.weights(step, level=0).rate for step in (0, 200, 400, 600)]
     [0.5, 0.5, 1.0, 2.0]
     """

@@ -66,12 +66,17 @@ def start_from(name_or_path: str | Path) -> dict:
     return {"model": model.networks.state_dict(), "steps_before": model.about["step"]}
 
 
-def freeze_state(path: str | Path, name: str) -> TrainedModel:
-    """The trained model of a state: weights rounded as a checkpoint stores them, integers and tables made."""
+def freeze_state(path: str | Path, name: str, networks: type[Plic] = Plic) -> TrainedModel:
+    """The trained model of a state: weights rounded as a checkpoint stores them, integers and tables made.
+
+    Args:
+        name: the model's.
+        networks: what was trained, where that is a class derived from ``Plic``.
+    """
     state = read(path)
     recipe = Recipe.from_json(state["recipe"])
-    networks = Plic(recipe.widths).eval()
-    networks.load_state_dict(average_of(state))
-    frozen = freeze(round_weights_(networks), [sample(name) for name in SAMPLES])
+    trained = networks(recipe.widths).eval()
+    trained.load_state_dict(average_of(state))
+    frozen = freeze(round_weights_(trained), [sample(name) for name in SAMPLES])
     steps = state["steps_before"] + state["step"]
-    return TrainedModel(name, networks, frozen, {"step": steps, "recipe": json.loads(state["recipe"])})
+    return TrainedModel(name, trained, frozen, {"step": steps, "recipe": json.loads(state["recipe"])})
