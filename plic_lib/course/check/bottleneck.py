@@ -128,6 +128,8 @@ def _totals():
     yield _probabilities(30, 3.0), 65536
     yield _probabilities(40, 2.0), 4096
     yield _probabilities(12, 4.0), 1000
+    few = 3.2 + 0.25 * torch.rand(20, dtype=torch.float64)  # rounding leaves slots over
+    yield few / few.sum(), int(few.sum().round())
     # more rare symbols than the largest can pay for
     crowded = torch.tensor([0.5] + 8 * [0.055] + 50 * [0.001], dtype=torch.float64)[torch.randperm(59)] * (1 + 0.1 * torch.rand(59))
     yield crowded / crowded.sum(), 80
@@ -249,10 +251,10 @@ def encode_bytes(symbols, cdf):
 
 
 def _long_messages():
-    rare = [*_frequencies(5, 11), 1500, 547, 1]
+    rare = [*_frequencies(5, 11), 1500, 531, 1, 16]
     cdf = [sum(rare[:i]) for i in range(len(rare) + 1)]
-    for count in (20, 400):
-        yield random.choices(range(8), [f + 200 for f in rare], k=count), cdf
+    for count in (20, 400):  # the last letter is pushed first, with 2^23 = 16 · 2^19
+        yield random.choices(range(9), [f + 200 for f in rare], k=count) + [8], cdf
 
 
 def _coder(symbols, cdf, backwards=True, reverse=True, loop=True, limit=lambda f: f << 19, endian="little", state_first=True):
@@ -288,6 +290,7 @@ bottleneck_5 = Exercise(
             "spilled too late, a push takes the state to 2^31 or beyond; the limit is f · 2^19",
             partial(_coder, limit=lambda f: f << 20),
         ),
+        "at the limit": ("x = f · 2^19 is too much already: a push makes 2^31 of it", partial(_coder, limit=lambda f: (f << 19) + 1)),
         "one limit": (
             "a push multiplies the state by 2^12 / f, so the limit depends on the symbol: f · 2^19",
             partial(_coder, limit=lambda f: 1 << 23),

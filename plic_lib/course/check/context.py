@@ -218,15 +218,19 @@ def _layer(channels: int, k: int, leak: tuple[int, int] | None = None, leaking_c
 
 
 def _layers():
-    channels, height, width = random.randint(3, 4), random.randint(4, 5), random.randint(4, 5)
-    same, last_row = _layer(channels, 5), torch.zeros(1, 1, height, width)
-    last_row[..., -1, :] = 1
-    own = _layer(channels, 5, (0, 0))
+    channels, height, width = 3, random.randint(4, 5), random.randint(4, 5)
+    same, own = _layer(channels, 5), _layer(channels, 5, (0, 0))
+
+    def in_row(row):
+        here = (torch.arange(height) == row)[:, None].float()
+        return lambda x: same(x) + here.to(x) * own(x)
+
     layers = [(_layer(channels, k), f"a masked convolution of type A, {k} × {k}, is causal") for k in (3, 5, 7)] + [
         (own, "a mask of type B shows each cell itself; that is not causal"),
         (_layer(channels, 5, (0, 1)), "this layer sees the cell to the right, which is later"),
         (_layer(channels, 5, (1, -2)), "this layer sees a cell of the row below, which is later, although it lies to the left"),
-        (lambda x: same(x) + last_row.to(x) * own(x), "this layer leaks in its last row only: look at every cell"),
+        (in_row(0), "this layer leaks in its first row only: look at every cell"),
+        (in_row(height - 1), "this layer leaks in its last row only: look at every cell"),
     ]
     channel = f"one channel of {channels} leaks and the others do not: look at all of them"
     layers += [(_layer(channels, 5, (0, 0), leaking), channel) for leaking in range(channels)]
@@ -276,7 +280,7 @@ context_5 = Exercise(
         ),
         "one channel": ("some layers leak through one channel only: change all of them", partial(_tested, which=0)),
         "one cell": (
-            "one layer leaks in its last row only: try every cell",
+            "some layers leak in their first or in their last row only: try every cell",
             lambda f, c, h, w: _tested(f, c, h, w, cells=h // 2 * w + w // 2),
         ),
         "NaN probe": (

@@ -171,9 +171,8 @@ def _curve():
 
 
 def _curves():
-    for _ in range(3):
+    for k in (0, 1, -2):  # in the first, the second and the last part of the curve
         bpps, values = _curve()
-        k = random.randrange(len(values) - 1)
         t = random.uniform(0.35, 0.65)
         yield float((1 - t) * values[k] + t * values[k + 1]), bpps, values
     for order in (lambda n: torch.arange(n - 1, -1, -1), lambda n: torch.arange(n).roll(2)):

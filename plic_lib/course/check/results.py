@@ -141,7 +141,7 @@ def _mean_gap(rates, values, test_rates, test_values, low=max, high=min, axis=to
 
 
 def _pairs_of_curves():
-    for test_range in random.sample([(26.5, 32), (27, 36), (26.5, 32), (27, 36)], 3):  # inside the other one, or beside it
+    for test_range in ((26.5, 32), (27, 36), (23, 31)):  # inside the other one, or beside it
         rates, values = torch.exp(_rising(6, -3, 0)), _rising(6, 25, 34)
         test_rates, test_values = torch.exp(_rising(5, -2.6, 0.4)), _rising(5, *test_range)
         # a factor between the codecs for which typical slips give answers far from each other

@@ -19,15 +19,12 @@ def touched(left, top, right, bottom, height, width):
 
 
 def _boxes():
-    for aligned in (False, True, False, True):
-        h, w = random.sample(range(6, 11), 2)  # not square: a grid that is turned round is seen
-        x, y = random.sample(range(4), 2)  # nor the same in both directions
-        across, down = random.sample(range(1, 4), 2)
-        left, top = 16 * x + random.randint(1, 15), 16 * y + random.randint(1, 15)
-        right, bottom = 16 * (x + across), 16 * (y + down)
-        if not aligned:
-            right, bottom = right + random.randint(1, 15), bottom + random.randint(1, 15)
-        yield max(left, 0), top, max(right, left + 1), max(bottom, top + 1), 16 * h - random.randint(1, 15), 16 * w - random.randint(1, 15)
+    for begins, ends in ((0, 0), (0, 0), (0, 0), (0, 1), (1, 0), (1, 1)):  # with a cell, or within one
+        h, w = random.sample(range(12, 20), 2)  # not square: a grid that is turned round is seen
+        left, top = (16 * cell + (0 if begins else random.randint(1, 15)) for cell in random.sample(range(1, 8), 2))
+        across, down = (16 * cells - (0 if ends else random.randint(1, 15)) for cells in random.sample(range(2, 5), 2))
+        right, bottom = _up(left) * 16 + across, _up(top) * 16 + down
+        yield left, top, right, bottom, 16 * h - random.randint(1, 15), 16 * w - random.randint(1, 15)
 
 
 def _down(a):
@@ -68,6 +65,10 @@ roi_1 = Exercise(
         "a cell too many": (
             "a cell too many where the box ends with a cell; right and bottom are just outside of the box",
             _cells(last=lambda a: a // 16 + 1),
+        ),
+        "a cell before": (
+            "a cell too many where the box begins with a cell: its left and top belong to it",
+            _cells(first=lambda a: _up(a) - 1),
         ),
         "grid cut off": ("a last row or column of cells that is cut off by the picture's edge belongs to the grid", _cells(size=_down)),
         "rounded": (
