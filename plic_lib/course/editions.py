@@ -10,7 +10,6 @@ import inspect
 import json
 import re
 import sys
-import textwrap
 from pathlib import Path
 
 from plic_lib import files
@@ -30,15 +29,17 @@ def statements(notebook: dict) -> dict[str, str]:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if "exercise" in cell["metadata"].get("tags", []):
-            found[re.findall(r"check\.(\w+)\(", source)[0]] = above[re.search(r"^\*\*\d+\. ", above, re.M).start() :].strip()
+            found[re.findall(r"check\.(\w+)\(", source)[0]] = re.split(r"^(?=\*\*\d+\. )", above, flags=re.M)[-1].strip()
         above = source
     return found
 
 
 def source(exercise: Exercise) -> str:
     """The solution's source, without the docstring, which is the remark."""
-    lines = textwrap.dedent(inspect.getsource(exercise.solution)).splitlines()
-    docstring = ast.parse("\n".join(lines)).body[0].body[0]
+    lines = inspect.getsource(exercise.solution).splitlines()
+    function = ast.parse("\n".join(lines)).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    docstring = function.body[0]
     return "\n".join(lines[: docstring.lineno - 1] + lines[docstring.end_lineno :])
 
 
@@ -47,7 +48,7 @@ def solutions(path: Path) -> dict:
     notebook = json.loads(path.read_text())
     title = "".join(notebook["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
     exercises, asked = check.exercises(path.stem), statements(notebook)
-    module = inspect.getmodule(next(iter(exercises.values())).solution)
+    module = sys.modules[next(iter(exercises.values())).solution.__module__]
     cells = [
         ("markdown", f"# Solutions to {title}\n\nMade from the notebook and from `{module.__name__}` by `make solutions`: change those."),
         ("code", _imports(module, exercises)),
@@ -56,11 +57,11 @@ def solutions(path: Path) -> dict:
         slips = "\n".join(f"- {slip}: {sentence}" for slip, (sentence, _) in exercise.slips.items())
         slips = f"<details><summary>Slips that the check names</summary>\n\n{slips}\n</details>"
         call = f"result = check.{name}({exercise.solution.__name__})\nassert result.status == check.PASSED, result\nresult"
-        cells.append(("markdown", f"{asked[name]}\n\n**Solution.** {_flowing(exercise.solution.__doc__)}\n\n{slips}"))
+        cells.append(("markdown", f"{asked[name]}\n\n**Solution.** {_flowing(exercise.solution.__doc__ or '')}\n\n{slips}"))
         cells.append(("code", f"{source(exercise)}\n\n\n{call}"))
-    if hasattr(module, "AFTERWORD"):
-        cells.append(("markdown", _flowing(module.AFTERWORD)))
-    chapter = name.rpartition("_")[0]
+    if afterword := getattr(module, "AFTERWORD", ""):
+        cells.append(("markdown", _flowing(afterword)))
+    chapter = module.__name__.rpartition(".")[2]
     return {
         "cells": [_cell(f"{chapter}-solution-{i:02d}", kind, text) for i, (kind, text) in enumerate(cells)],
         "metadata": METADATA,
@@ -96,7 +97,8 @@ def write(notebooks: Path = NOTEBOOKS) -> list[Path]:
         if sources(before) != sources(made):
             run = {"".join(cell["source"]): cell for cell in before["cells"] if cell["cell_type"] == "code"}
             for cell in made["cells"]:
-                cell.update({key: run[text][key] for key in ("execution_count", "outputs") if (text := "".join(cell["source"])) in run})
+                if known := run.get("".join(cell["source"])):
+                    cell.update(execution_count=known["execution_count"], outputs=known["outputs"])
             files.write(place, (json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode())
             written.append(place)
     return written

@@ -257,7 +257,7 @@ def _long_messages():
         yield random.choices(range(9), [f + 200 for f in rare], k=count) + [8], cdf
 
 
-def _coder(symbols, cdf, backwards=True, reverse=True, loop=True, limit=lambda f: f << 19, endian="little", state_first=True):
+def _coder(symbols, cdf, backwards=True, reverse=True, loop=True, limit=lambda f: f << 19, little=True, state_first=True):
     x, spilled = 2**23, []
     for s in reversed(symbols) if backwards else symbols:
         f = cdf[s + 1] - cdf[s]
@@ -267,7 +267,7 @@ def _coder(symbols, cdf, backwards=True, reverse=True, loop=True, limit=lambda f
             if not loop:
                 break
         x = (x // f << 12) + cdf[s] + x % f
-    parts = (x % 2**32).to_bytes(4, endian), bytes(spilled[::-1] if reverse else spilled)
+    parts = (x % 2**32).to_bytes(4, "little" if little else "big"), bytes(spilled[::-1] if reverse else spilled)
     return b"".join(parts if state_first else parts[::-1])
 
 
@@ -281,7 +281,7 @@ bottleneck_5 = Exercise(
         "forwards": ("the symbols come back last one first: walk backwards through the message", partial(_coder, backwards=False)),
         "not turned": ("the spilled bytes are in the wrong order: the decoder wants the last one first", partial(_coder, reverse=False)),
         "one byte": ("a symbol of frequency 1 may have to spill two bytes: spill in a loop", partial(_coder, loop=False)),
-        "big-endian": ("the state's bytes are in the wrong order: little-endian means low byte first", partial(_coder, endian="big")),
+        "big-endian": ("the state's bytes are in the wrong order: little-endian means low byte first", partial(_coder, little=False)),
         "spilled early": (
             "spilled too early, the state falls below 2^23 and the decoder reads too much; the limit is f · 2^19",
             partial(_coder, limit=lambda f: f << 18),

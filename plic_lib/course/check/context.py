@@ -278,7 +278,7 @@ context_5 = Exercise(
             "a mask of type B shows each cell itself; that is not causal, so the output at the changed cell must not move either",
             partial(_tested, own=False),
         ),
-        "one channel": ("some layers leak through one channel only: change all of them", partial(_tested, which=0)),
+        "one channel": ("some layers leak through one channel only: change all of them", partial(_tested, which=slice(1))),
         "one cell": (
             "some layers leak in their first or in their last row only: try every cell",
             lambda f, c, h, w: _tested(f, c, h, w, cells=h // 2 * w + w // 2),

@@ -154,8 +154,8 @@ def lower_bound(x, bound):
             return x.clamp(min=bound)
 
         @staticmethod
-        def backward(ctx, gradient):
-            (x,) = ctx.saved_tensors
+        def backward(ctx, *gradients):
+            (x,), (gradient,) = ctx.saved_tensors, gradients
             return gradient * ((x >= bound) | (gradient < 0))
 
     return Bounded.apply(x)
@@ -183,8 +183,8 @@ def _bounded(passes):
             return x.clamp(min=bound)
 
         @staticmethod
-        def backward(ctx, gradient):
-            return gradient * passes(ctx.saved_tensors[0], ctx.bound, gradient), None
+        def backward(ctx, *gradients):
+            return gradients[0] * passes(ctx.saved_tensors[0], ctx.bound, gradients[0]), None
 
     return Bounded.apply
 

@@ -131,8 +131,8 @@ def _near_and_at_zero(function, f, pull):
     }
 
 
-def _squares(f, axes=1):
-    return (f**2).sum(dim=axes, keepdim=True)
+def _squares(f, *axes):
+    return (f**2).sum(dim=axes or 1, keepdim=True)
 
 
 loss_3 = Exercise(
@@ -156,11 +156,11 @@ loss_3 = Exercise(
         ),
         "over the cells": (
             "over the channels (axis 1) each vector has to have length 1; this takes the length over the cells",
-            lambda f: f * torch.rsqrt(_squares(f, (2, 3)) + 1e-10),
+            lambda f: f * torch.rsqrt(_squares(f, 2, 3) + 1e-10),
         ),
         "over everything": (
             "each vector over the channels has a length of its own; this takes that of the whole tensor",
-            lambda f: f * torch.rsqrt(_squares(f, (0, 1, 2, 3)) + 1e-10),
+            lambda f: f * torch.rsqrt(_squares(f, 0, 1, 2, 3) + 1e-10),
         ),
         "length detached": (
             "the value is right, the gradient is not: the length, too, depends on the features",

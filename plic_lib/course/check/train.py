@@ -159,7 +159,7 @@ train_3 = Exercise(
             "divide by the number of samples, not of processes",
             lambda gradients, counts: _summed(gradients, counts) / len(counts),
         ),
-        "one number": ("the average has the shape of each gradient", lambda gradients, counts: average(gradients, counts).mean()),
+        "one number": ("the average has the shape of each gradient", lambda gradients, counts: torch.stack(gradients).mean()),
         "shares turned": (
             "a gradient of more samples counts more, not less",
             lambda gradients, counts: sum(g / n for g, n in zip(gradients, counts)) / sum(1 / n for n in counts),
