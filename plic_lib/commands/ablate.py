@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", required=True, metavar="DIR", help="folder for the training states")
     parser.add_argument("--results", required=True, metavar="DIR", help="folder for one JSON file a run")
     parser.add_argument("--runs", nargs="+", default=list(ablation.RUNS), metavar="NAME", help="some of the runs (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=ablation.SEEDS, metavar="N", help="seeds (default: 0 1)")
-    parser.add_argument("--steps", type=common.count, default=ablation.RUN_STEPS, help="steps of each run (default: %(default)s)")
+    parser.add_argument("--seeds", nargs="+", type=common.at_least(0), default=ablation.SEEDS, metavar="N", help="seeds (default: 0 1)")
+    parser.add_argument("--steps", type=common.at_least(1), default=ablation.RUN_STEPS, help="steps of each run (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="mini", metavar="NAME_OR_PATH", help="or 'untrained-paper' for the paper's width (default: %(default)s)"
     )
-    parser.add_argument("--runs", type=common.count, default=5, help="interleaved runs (default: %(default)s)")
+    parser.add_argument("--runs", type=common.at_least(1), default=5, help="interleaved runs (default: %(default)s)")
     other = parser.add_mutually_exclusive_group()
     other.add_argument(
         "--codecs",

@@ -13,7 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN.plic", help="- reads standard input")
     parser.add_argument("output", metavar="OUT.png", help="the ending names the format, PNG without one; - writes standard output")
     parser.add_argument(
-        "--max-pixels", type=common.count, default=images.MAX_PIXELS, metavar="N", help="refuse larger pictures (default: %(default)s)"
+        "--max-pixels",
+        type=common.at_least(1),
+        default=images.MAX_PIXELS,
+        metavar="N",
+        help="refuse larger pictures (default: %(default)s)",
     )
     common.add_model(parser, default=None)
 

@@ -20,9 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", default="HEVC", help="the classic codec (default: %(default)s)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training state")
     parser.add_argument(
-        "--steps", type=common.count, default=ablation.RUN_STEPS, help="steps of the network (default: %(default)s, as the runs of ablate)"
+        "--steps",
+        type=common.at_least(1),
+        default=ablation.RUN_STEPS,
+        help="steps of the network (default: %(default)s, as the runs of ablate)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: %(default)s)")
+    parser.add_argument("--seed", type=common.at_least(0), default=0, help="of crops and weights (default: %(default)s)")
     common.add_json(parser, "all figures, and a sheet of pieces at level 1 beside it as PNG,")
 
 

@@ -4,10 +4,14 @@ Nothing heavy is imported here: the module of a command is, when it is its turn.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import shlex
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import NoReturn
 
 from plic_lib import memory
@@ -67,13 +71,27 @@ def _run(arguments: list[str]) -> None:
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help, description=help)
         if arguments[:1] == [name]:
-            module = importlib.import_module(f"plic_lib.commands.{name.replace('-', '_')}")
+            with _interrupt_at_once():
+                module = importlib.import_module(f"plic_lib.commands.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
     options.command = shlex.join(["plic", *arguments])  # for records; sys.argv is another program's where plic is called from Python
     memory.keep_freed_memory()
     options.run(options)
+
+
+@contextlib.contextmanager
+def _interrupt_at_once() -> Iterator[None]:
+    """Within the block, an interrupt ends the process: torch and numpy take a KeyboardInterrupt while they load for anything but that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"plic: interrupted\n"), os._exit(130)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _explained(error: Exception) -> tuple[int, str]:

@@ -46,11 +46,15 @@ def number(text: str) -> float:
     return value
 
 
-def count(text: str) -> int:
-    """The type of an argument that is 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is expected, not {text!r}")
-    return int(text)
+def at_least(lowest: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number."""
+
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"a whole number of {lowest} or more is expected, not {text!r}")
+        return int(text)
+
+    return whole
 
 
 def levels(text: str) -> list[float]:

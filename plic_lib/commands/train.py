@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--branch", metavar="STATE.pt", help="go on from the state of another run, with its recipe and --set, in a folder of its own"
     )
     parser.add_argument(
-        "--cooldown", type=common.count, metavar="N", help="with --branch: N last steps, over which the learning rate falls to zero"
+        "--cooldown", type=common.at_least(1), metavar="N", help="with --branch: N last steps, over which the learning rate falls to zero"
     )
     parser.add_argument(
-        "--save-every", type=common.count, default=500, metavar="N", help="steps between two saved states (default: %(default)s)"
+        "--save-every", type=common.at_least(1), default=500, metavar="N", help="steps between two saved states (default: %(default)s)"
     )
     parser.add_argument(
-        "--check-every", type=common.count, default=1000, metavar="N", help="steps between two looks at files (default: %(default)s)"
+        "--check-every", type=common.at_least(1), default=1000, metavar="N", help="steps between two looks at files (default: %(default)s)"
     )
     parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="folders of pictures, searched recursively")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for state.pt and log.jsonl")
@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="begin a new stage with the weights of a shipped model, a checkpoint or another run's state.pt",
     )
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes that load pictures; 0 keeps all of them in memory (default: %(default)s)"
+        "--workers",
+        type=common.at_least(0),
+        default=0,
+        help="processes that load pictures; 0 keeps all of them in memory (default: %(default)s)",
     )
     parser.add_argument("--compile", action="store_true", help="compile the networks: pays on a GPU")
     parser.add_argument("--tensorboard", action="store_true", help="write the log for TensorBoard too (pip install tensorboard)")
