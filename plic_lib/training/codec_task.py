@@ -10,7 +10,7 @@ from plic_lib.model import Plic
 from plic_lib.training import losses, probe
 from plic_lib.training.discriminator import Discriminator, discriminator_loss, generator_loss
 from plic_lib.training.recipe import Recipe
-from plic_lib.training.task import Task
+from plic_lib.training.task import Task, place
 
 #: How much of a level's error in log-rate a check corrects in log-alpha: slow beside the averaged weights that it looks at.
 STEERING = 0.3
@@ -49,7 +49,7 @@ class CodecTask(Task):
         super().prepare(accelerator)
         self.aux_optimizer = torch.optim.Adam([self.model.prior.quantiles], lr=1e-3)
         if self.discriminator:
-            self.discriminator.to(accelerator.device, memory_format=torch.channels_last)
+            place(self.discriminator, accelerator.device)
             optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=self.recipe.discriminator_rate)
             self.shared_discriminator, self.discriminator_optimizer = accelerator.prepare(self.discriminator, optimizer)
         if self.compiled:
@@ -89,10 +89,12 @@ class CodecTask(Task):
 
     def _adversarial(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """The generator's loss; the discriminator only passes gradients on and gets none."""
-        self.discriminator.requires_grad_(False)
+        judge = self.discriminator
+        assert judge is not None, "the recipe has no discriminator"
+        judge.requires_grad_(False)
         with self.accelerator.autocast():
-            real, fake = self.discriminator(torch.cat([x, x_hat])).float().chunk(2)
-        self.discriminator.requires_grad_(True)
+            real, fake = judge(torch.cat([x, x_hat])).float().chunk(2)
+        judge.requires_grad_(True)
         return generator_loss(real, fake)
 
     def _train_discriminator(self, number: int, x: Tensor, x_hat: Tensor) -> dict:
@@ -102,7 +104,7 @@ class CodecTask(Task):
         loss = discriminator_loss(real, fake)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.discriminator.parameters(), self.recipe.clip)
+        norm = self.accelerator.clip_grad_norm_(self.shared_discriminator.parameters(), self.recipe.clip)
         self.must_be_finite(number, {"discriminator": loss, "discriminator_gradient": norm})
         self.discriminator_optimizer.step()
         # how far apart it holds them: 0 when it cannot tell, growing without end when it has won

@@ -37,7 +37,7 @@ class Discriminator(nn.Sequential):
             inputs = outputs
         super().__init__(*layers, nn.Conv2d(inputs, 1, 3, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(2 * x - 1)
 
 

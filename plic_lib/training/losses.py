@@ -27,7 +27,7 @@ class Terms(NamedTuple):
 
 def objective(weights: Terms, losses: Terms) -> Tensor:
     """The weighted sum. A term of weight zero need not have been computed: leave it 0."""
-    return sum(weight * loss for weight, loss in zip(weights, losses))
+    return sum(weight * loss for weight, loss in zip(weights, losses))  # pyright: ignore[reportReturnType]
 
 
 def rate(output: Output) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -125,7 +126,7 @@ class Recipe:
         >>> Recipe().replaced(["steps=8000", "alphas=[2,1,0.5]"]).ramp
         4000
         """
-        values = dict(_parsed(change) for change in changes)
+        values: dict[str, Any] = dict(_parsed(change) for change in changes)
         recipe = self.scaled(values.pop("steps")) if values.get("steps", 0) >= 1 else self
         return replace(recipe, **values)
 
@@ -134,7 +135,8 @@ class Recipe:
 
         Times stay where they are; ``steps`` among the changes is where the branch ends.
         """
-        recipe = replace(self, **dict(_parsed(change) for change in changes))
+        values: dict[str, Any] = dict(_parsed(change) for change in changes)
+        recipe = replace(self, **values)
         return recipe if cooldown is None else replace(recipe, steps=step + cooldown, cooldown=cooldown)
 
     def to_json(self) -> str:
@@ -144,8 +146,9 @@ class Recipe:
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
         """The inverse of ``to_json``. Fields that came later than the text have their defaults, which change nothing."""
-        values = {name: _tuples(value) for name, value in json.loads(text).items()}
-        return cls(**values | {"widths": Widths(**values["widths"])})
+        values: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(text).items()}
+        values["widths"] = Widths(**values["widths"])
+        return cls(**values)
 
 
 _SETTABLE = {f.name: f for f in fields(Recipe) if f.name != "widths"}

@@ -52,7 +52,7 @@ class SOAP(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step of every parameter that has a gradient."""
         loss = None
         if closure is not None:
@@ -69,7 +69,7 @@ class SOAP(torch.optim.Optimizer):
 
     def _step_stack(self, group: dict, shape: tuple, params: list[Tensor]) -> None:
         """All parameters of one shape; their common state hangs on the first of them."""
-        gradient = torch.stack([p.grad.reshape(shape) for p in params])
+        gradient = torch.stack([p.grad.reshape(shape) for p in params if p.grad is not None])
         state = self.state[params[0]]
         beta1, beta2 = group["betas"]
         if not state:
@@ -94,7 +94,8 @@ class SOAP(torch.optim.Optimizer):
         update = (momentum / (squares.sqrt() + group["eps"])).clamp_(-1, 1)
         update = _turn(update, axes, [basis.mT for basis in state["bases"]])
         size = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
-        torch._foreach_add_(params, [u.reshape(p.shape) for u, p in zip(update, params)], alpha=-size)
+        for p, u in zip(params, update):
+            p.add_(u.reshape(p.shape), alpha=-size)
         if axes and step % self.renew_statistics == 0:
             for mean, outer in zip(state["statistics"], _outer(gradient, axes)):
                 mean.lerp_(outer, 1 - beta2**self.renew_statistics)

@@ -23,7 +23,8 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         found = state["format"]
-        state["recipe"], state["step"], state["steps_before"]
+        if missing := {"recipe", "step", "steps_before", "model"} - state.keys():
+            raise KeyError(missing)
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: there is no such file") from error
     except Exception as error:  # torch and pickle raise many kinds for a file that is not theirs

@@ -102,13 +102,13 @@ class Trainer:
         """This process's share of each batch, from the current step to the last."""
         batch, share = self.recipe.batch, self.recipe.batch // self.accelerator.num_processes
         first = self.accelerator.process_index * share
-        numbers = (range(k * batch + first, k * batch + first + share) for k in range(self.step, self.recipe.steps))
+        numbers = (list(range(k * batch + first, k * batch + first + share)) for k in range(self.step, self.recipe.steps))
         for x in DataLoader(self.items, batch_sampler=numbers, num_workers=self.workers, pin_memory=self.workers > 0):
             yield x.to(self.accelerator.device, non_blocking=True)
 
     def _check(self) -> None:
         """Look at the model, log what is seen, and let the task act on it. Saved again where that changed something."""
-        rows = [None]
+        rows: list = [None]
         if self.accelerator.is_main_process:
             rows, sheet = self.task.check()
             with files.whole(self.out / "samples" / f"{self.step:07d}.jpg") as file:
@@ -127,8 +127,14 @@ class Trainer:
 
     def _summary(self, figures: dict) -> dict:
         """Plain numbers, means over the processes."""
-        mean = lambda v: self.accelerator.reduce(v.detach().float(), "mean").item() if isinstance(v, Tensor) else v  # noqa: E731
-        return {"step": self.step} | {k: v if isinstance(v, int) else float(f"{mean(v):.5g}") for k, v in figures.items()}
+        plain = {"step": self.step}
+        for name, value in figures.items():
+            if isinstance(value, Tensor):
+                mean = self.accelerator.reduce(value.detach().float(), "mean")
+                assert isinstance(mean, Tensor)
+                value = mean.item()
+            plain[name] = value if isinstance(value, int) else float(f"{value:.5g}")
+        return plain
 
     def _log(self, figures: dict) -> None:
         if self.accelerator.is_main_process:
