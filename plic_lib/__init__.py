@@ -32,6 +32,11 @@ From latents to bytes and back::
     strips      encoder and generator on large pictures
     codec       picture -> bytes -> picture, at a level or for a size
 
+The same bytes once more, written from docs/format.md::
+
+    reference_decoder   bytes -> latents with numpy alone
+    selftest            golden files of format 1, through both decoders
+
 Around the codec::
 
     roi         regions of interest: boxes, masks, faces, what stands out

@@ -85,8 +85,10 @@ def round_weights_(networks: Plic) -> Plic:
 
 
 def save(model: TrainedModel, path: str | Path) -> None:
-    """Write a checkpoint, see ``files.whole``. Raises FileError."""
+    """Write a checkpoint, see ``files.whole``. Raises FileError, and CheckpointError for weights that it would change."""
     weights = {k: v.half() if v.ndim == 4 else v for k, v in _weights(model.networks).items()}
+    if any(not torch.equal(weights[k].to(v), v) for k, v in _weights(model.networks).items()):
+        raise CheckpointError("a checkpoint holds kernels in half precision, which these are not: freeze after round_weights_")
     tensors = {f"networks.{k}": v for k, v in weights.items()}
     tensors |= {f"frozen.{k}": v for k, v in model.frozen.tensors().items()}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}

@@ -44,6 +44,10 @@ class CheckpointError(PlicError, ValueError):
     """A model cannot be found, used or frozen."""
 
 
+class SelftestFailed(PlicError, RuntimeError):
+    """This machine does not decode the golden files as all others do."""
+
+
 class TrainingError(PlicError, RuntimeError):
     """Training cannot start or go on."""
 

@@ -39,6 +39,17 @@ def tiny():
     return tiny_model()
 
 
+def stored(model: TrainedModel, path: Path) -> Path:
+    """A model written as a checkpoint, its weights rounded as one holds them."""
+    checkpoint.save(TrainedModel(model.name, checkpoint.round_weights_(model.networks), model.frozen), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory):
+    return stored(tiny_model(), tmp_path_factory.mktemp("tiny") / "tiny.safetensors")
+
+
 @pytest.fixture(scope="session")
 def mini():
     """The shipped model: the bars hold for it, not for a random one."""

@@ -14,13 +14,14 @@ from plic_lib.bitstream import File
 from plic_lib.commands.main import main
 from plic_lib.errors import BitstreamError, CheckpointError
 
+from .conftest import tiny_model
+
 
 @pytest.fixture(scope="module")
-def stored(tiny, tmp_path_factory):
-    """Tensors and texts of a checkpoint."""
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    checkpoint.save(tiny, path)
-    with safe_open(path, "pt") as file:
+def stored(tiny_path):
+    """Tensors and texts of a checkpoint that loads."""
+    checkpoint.load(tiny_path)
+    with safe_open(tiny_path, "pt") as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
 
 
@@ -66,6 +67,14 @@ def test_texts_that_are_missing_or_wrong_are_refused(stored, refused):
 def test_tables_that_the_coder_would_trip_over_are_refused(name, stored, refused):
     """The coder is C++ and trusts its tables."""
     refused("tables|class", stored[0] | {name: stored[0][name].flip(0)[1:] + 1})
+
+
+def test_what_would_not_load_again_is_not_written(tmp_path):
+    """Kernels that half precision does not hold would come back as another model."""
+    model = tiny_model()
+    with pytest.raises(CheckpointError, match="round_weights_"):
+        checkpoint.save(model, tmp_path / "new.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_tables_check_themselves(tiny_tables):

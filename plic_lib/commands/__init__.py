@@ -5,6 +5,6 @@
     table     figures in columns
 
 and one module for each command, with its arguments and what it does: ``encode``, ``decode``, ``info``, ``eval``,
-``results``, ``eval_roi``, ``bench``, ``train``, ``ablate``, ``enhance``, ``freeze``, ``doctor``. Only the module
-of the command that was typed is imported.
+``results``, ``eval_roi``, ``bench``, ``train``, ``ablate``, ``enhance``, ``freeze``, ``selftest``, ``doctor``. Only
+the module of the command that was typed is imported.
 """

@@ -30,6 +30,7 @@ COMMANDS = {
     "ablate": "train and measure the models that differ in one thing each; goes on where it stopped",
     "enhance": "train a network that repairs a classic codec's pictures, and measure both ways at equal bytes",
     "freeze": "turn a training state into a checkpoint that can write files",
+    "selftest": "golden files through both decoders: does this machine decode as all others do?",
     "doctor": "versions, what is missing and what to do about it",
 }
 

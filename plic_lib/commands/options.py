@@ -27,12 +27,16 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 def load(options: argparse.Namespace, model: str | Path | None = None) -> checkpoint.TrainedModel:
     """The model that ``add_model``'s arguments name, or another one, on the device that they name. Raises UsageError, CheckpointError."""
+    return checkpoint.load(model or options.model, device(options.device))
+
+
+def device(name: str) -> torch.device:
+    """A device by its name. Raises UsageError where it cannot be used."""
     try:
-        device = torch.device(options.device)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {options.device!r} cannot be used here ({str(error).splitlines()[0]})") from error
-    return checkpoint.load(model or options.model, device)
+        raise UsageError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]})") from error
+    return torch.device(name)
 
 
 def number(text: str) -> float:
