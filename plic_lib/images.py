@@ -203,6 +203,7 @@ def to_bytes(x: Tensor, format: str = "PNG") -> bytes:
 
 def format_of(path: str | Path) -> str:
     """Pillow's name of the format that a file is to have, by its ending; PNG where it has none. Raises ImageError."""
+    Image.init()  # all plugins
     suffix = Path(path).suffix.lower()
     name = Image.registered_extensions().get(suffix) if suffix else "PNG"
     if name not in Image.SAVE:

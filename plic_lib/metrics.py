@@ -247,8 +247,8 @@ def kid(features: Tensor, others: Tensor) -> float:
     ``alexnet_patch_features`` it is KID on AlexNet features: comparable among its own kind, not with published KID.
     """
     a, b = features.double(), others.double()
-    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3  # noqa: E731
-    within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))  # noqa: E731
+    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3
+    within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
     return float(within(kernel(a, a)) + within(kernel(b, b)) - 2 * kernel(a, b).mean())
 
 
