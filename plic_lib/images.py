@@ -211,6 +211,11 @@ def format_of(path: str | Path) -> str:
     return name
 
 
+def eight_bit(x: Tensor) -> Tensor:
+    """A decoded picture as a user sees it: clamped and rounded to 8 bits, in [0, 1] again, on the CPU. Metrics are of this."""
+    return (x.clamp(0, 1) * 255).round().cpu() / 255
+
+
 def pad(x: Tensor, multiple: int = BLOCK) -> Tensor:
     """Repeat the last row and column of (B, 3, H, W) until both sides are multiples of ``multiple``.
 

@@ -5,6 +5,7 @@ Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictur
 """
 
 import functools
+import math
 import os
 import warnings
 from pathlib import Path
@@ -97,6 +98,8 @@ OWN_LAYERS = {
     "vgg": "features.28.bias",
     "inception": "Mixed_7c.branch_pool.conv.weight",
 }
+#: Pixels of a picture's side; of less, nothing is left in the last layers.
+SMALLEST = {"alex": 31, "squeeze": 17, "vgg": 16}
 #: What is left out without each of them.
 NEEDED_FOR = {"alex": "LPIPS-alex and KID-AlexNet", "squeeze": "LPIPS-squeeze", "vgg": "LPIPS-vgg and DISTS", "inception": "FID and KID"}
 
@@ -157,7 +160,9 @@ def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
 
 
 def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
-    """``lpips``, or None where its weights are missing: for tables, which then say so."""
+    """``lpips``, or None where its weights are missing or the picture is too small for the network: for tables."""
+    if min(x.shape[-2:]) < SMALLEST[net]:
+        return None
     try:
         return lpips(x, x_hat, net)
     except WeightsMissing:
@@ -181,9 +186,15 @@ def dists(x: Tensor, x_hat: Tensor) -> float:
     return float(_dists()(_batched(x), _batched(x_hat)))
 
 
+def finite(value: float) -> float | None:
+    """The value, or None for infinity and NaN, which JSON does not have."""
+    return value if math.isfinite(value) else None
+
+
 def quality(x: Tensor, x_hat: Tensor) -> dict[str, float | None]:
-    """Every metric of one picture; None where its weights are missing, NaN where the picture is too small."""
-    row = {"psnr": psnr(x, x_hat), "ms_ssim": ms_ssim(x, x_hat)}
+    """Every metric of one picture; None where its weights are missing, the picture is too small, or there is no number:
+    the PSNR of equal pictures."""
+    row = {"psnr": finite(psnr(x, x_hat)), "ms_ssim": finite(ms_ssim(x, x_hat))}
     row |= {name: lpips_or_none(x, x_hat, net) for name, net in (("lpips", "alex"), ("lpips_squeeze", "squeeze"), ("lpips_vgg", "vgg"))}
     row["dists"] = None if weights_fault("vgg") else dists(x, x_hat)
     return row
