@@ -81,7 +81,8 @@ class LPIPS(nn.Module):
 
     def between(self, reference: list[Tensor], features: list[Tensor]) -> Tensor:
         """As ``forward``, from the ``features`` of both pictures."""
-        return sum(weigh((f - g) ** 2).mean(dim=(1, 2, 3)) for f, g, weigh in zip(reference, features, self.parts.lins))
+        parts = (weigh((f - g) ** 2).mean(dim=(1, 2, 3)) for f, g, weigh in zip(reference, features, self.parts.lins))
+        return functools.reduce(torch.add, parts)
 
 
 #: The files that the feature networks are read from: torchvision's, and torch-fidelity's Inception.
@@ -285,7 +286,7 @@ class SetQuality:
         """``patches``, their number, and the distances; None where weights are missing or there are fewer than two patches."""
         sets = {net: (torch.cat(self.originals[net]), torch.cat(self.decoded[net])) for net in self.kinds}
         sets = {net: pair for net, pair in sets.items() if len(pair[0]) > 1}
-        row = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
+        row: dict[str, float | int | None] = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
         for name, net, distance in (("kid_alexnet", "alex", kid), ("kid", "inception", kid), ("fid", "inception", fid)):
             row[name] = distance(*sets[net]) if net in sets else None
         return row
