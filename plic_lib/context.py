@@ -112,12 +112,12 @@ class Front(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def fronts(height: int, width: int) -> list[Front]:
-    """``wavefront``, ready for gathering neighbours."""
+def fronts(height: int, width: int, device: str | torch.device = "cpu") -> list[Front]:
+    """``wavefront``, ready for gathering neighbours on a device."""
     stride = width + 4
     offsets = torch.tensor([dy * stride + dx for dy, dx in TAPS])
     steps = []
     for cells in wavefront(height, width):
         centres = (cells // width + 2) * stride + cells % width + 2
-        steps.append(Front(cells, centres, (centres[:, None] + offsets).flatten()))
+        steps.append(Front(*(index.to(device) for index in (cells, centres, (centres[:, None] + offsets).flatten()))))
     return steps

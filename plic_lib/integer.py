@@ -20,7 +20,7 @@ fraction bits and the tables; its hash covers the integers made from them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from plic_lib import images, tables
+from plic_lib import images, layers, tables
 from plic_lib.context import SLOPE
 from plic_lib.errors import CheckpointError
 from plic_lib.model import Plic
@@ -42,6 +42,7 @@ LIMIT = 2 ** (ACTIVATION_BITS - 1) - 1  #: largest activation
 LATENT_LIMIT = 2**15 - 1  #: largest latent and mean, in units of 1/64
 GRID_BITS = int(math.log2(GRID))  #: fraction bits of z_hat, y_hat and the means
 EXACT = 2**52  #: float64 represents all integers and halves below
+STRIP = 512  #: cells whose sums stay in the processor's cache
 #: activation maps whose fraction bits are found by calibration
 MAPS = ("hyper_1", "hyper_2", "features", "gather_1", "gather_2")
 
@@ -59,15 +60,45 @@ class Layer:
     low: float = -LIMIT  #: of the clamp to 24 bits; 0 makes it a ReLU
     leaky: bool = False  #: negative sums are multiplied by 1/128
 
+    def __post_init__(self):
+        # what is multiplied: a power of two leaves all sums exact, and few rows meet a matrix of
+        # this orientation 1.4 times as fast
+        self.columns, self.start = (self.weight * self.scale[:, None]).T.contiguous(), self.bias * self.scale
+
+    def to(self, device: torch.device) -> "Layer":
+        """A copy on another device."""
+        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), scale=self.scale.to(device))
+
     def finish(self, sums: Tensor) -> Tensor:
-        """Round and clamp sums (cells, outputs) that include the bias."""
+        """Round and clamp ``(W x + b) * scale``, (cells, outputs), in place."""
         if self.leaky:
-            sums = torch.where(sums < 0, sums * SLOPE, sums)
-        return torch.floor(sums * self.scale + 0.5).clamp(self.low, LIMIT)
+            F.leaky_relu_(sums, SLOPE)
+        return sums.add_(0.5).floor_().clamp_(self.low, LIMIT)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(cells, inputs) -> (cells, outputs)."""
-        return self.finish(torch.addmm(self.bias, rows, self.weight.T))
+        return self.finish(torch.addmm(self.start, rows, self.columns))
+
+
+class WindowLayer(Layer):
+    """A ``Layer`` of the 3x3 windows around the cells of a map, zero outside, laid out as (C, 3, 3)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(h, w, C) -> (h, w, outputs).
+
+        With a border, the cells of one tap of all windows follow each other in memory, so
+        no window has to be laid out. A few cells of the border are computed for nothing.
+        """
+        height, width, channels = x.shape
+        rows = F.pad(x, (0, 0, 1, 1, 1, 2)).flatten(0, 1)
+        taps = self.columns.reshape(channels, 9, -1).unbind(1)
+        sums = self.start.repeat(height * (width + 2), 1)
+        for first, strip in zip(range(0, len(sums), STRIP), sums.split(STRIP)):
+            for tap, columns in enumerate(taps):
+                start = first + tap // 3 * (width + 2) + tap % 3
+                strip.addmm_(rows[start : start + len(strip)], columns)
+            self.finish(strip)
+        return sums.reshape(height, width + 2, -1)[:, :width]
 
 
 def power_of_two(exponents: Tensor) -> Tensor:
@@ -75,12 +106,13 @@ def power_of_two(exponents: Tensor) -> Tensor:
     return torch.from_numpy(np.ldexp(1.0, exponents.numpy()))
 
 
-def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **settings) -> Layer:
+def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, kind: type[Layer] = Layer, **settings) -> Layer:
     """Round a float affine map, weight (outputs, inputs) and bias (outputs,), to a ``Layer`` on the CPU.
 
     Args:
         bits_in: fraction bits of the input.
         bits_out: fraction bits of the output.
+        kind: for windows, ``WindowLayer``.
         settings: ``low``, ``leaky`` of the layer.
     """
     weight, bias = weight.detach().cpu().double(), bias.detach().cpu().double()
@@ -91,24 +123,15 @@ def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, **
     bias = torch.round(bias * power_of_two(bits + bits_in))
     if not (weight.abs().sum(dim=1) * LIMIT + bias.abs()).max() < EXACT:  # nor where it is no number
         raise CheckpointError("integer sums of this layer could exceed 2^52, beyond which float64 is not exact")
-    return Layer(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
+    return kind(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
 
 
-def windows(x: Tensor) -> Tensor:
-    """The 3x3 window around each cell of (C, h, w), zero outside: (h * w, 9 C)."""
-    return F.unfold(x[None], 3, padding=1)[0].T
+def block_matrix(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    """A 5x5 stride-2 deconvolution as a map from a cell's 3x3 window to its block of 2x2.
 
-
-def phases(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
-    """A 5x5 stride-2 deconvolution as a map of 3x3 windows.
-
-    Along one axis, output 2q sees inputs q-1, q, q+1 through kernel taps 4, 2, 0, and
-    output 2q+1 through taps (none), 3, 1. Returns weight (4 outputs, 9 inputs) and bias
-    (4 outputs,); the four values of a channel are those of a 2x2 block.
+    Returns weight (4 outputs, 9 inputs) and bias (4 outputs,); the four values of a channel follow each other.
     """
-    taps = torch.tensor([[4, 2, 0], [5, 3, 1]])  # tap 5 is the zero that padding adds
-    kernel = F.pad(layer.weight, (0, 1, 0, 1))[:, :, taps[:, None, :, None], taps[None, :, None, :]]
-    return kernel.permute(1, 2, 3, 0, 4, 5).flatten(3).flatten(0, 2), layer.bias.repeat_interleave(4)
+    return layers.phases(F.pad(layer.weight, (0, 1, 0, 1))).flatten(1), layer.bias.repeat_interleave(4)
 
 
 class IntegerNetworks:
@@ -126,9 +149,9 @@ class IntegerNetworks:
         first, _, second, _, third = model.hyper_decoder
         gather = model.gather.layers
         self.layers = {
-            "hyper_1": quantise_layer(*phases(first), GRID_BITS, bits["hyper_1"], low=0),
-            "hyper_2": quantise_layer(*phases(second), bits["hyper_1"], bits["hyper_2"], low=0),
-            "hyper_3": quantise_layer(third.weight.flatten(1), third.bias, bits["hyper_2"], bits["features"]),
+            "hyper_1": quantise_layer(*block_matrix(first), GRID_BITS, bits["hyper_1"], WindowLayer, low=0),
+            "hyper_2": quantise_layer(*block_matrix(second), bits["hyper_1"], bits["hyper_2"], WindowLayer, low=0),
+            "hyper_3": quantise_layer(third.weight.flatten(1), third.bias, bits["hyper_2"], bits["features"], WindowLayer),
             "context": quantise_layer(model.context.matrix(), model.context.bias, GRID_BITS, bits["features"]),
             "gather_1": quantise_layer(gather[0].weight.flatten(1), gather[0].bias, bits["features"], bits["gather_1"], leaky=True),
             "gather_2": quantise_layer(gather[2].weight.flatten(1), gather[2].bias, bits["gather_1"], bits["gather_2"], leaky=True),
@@ -140,8 +163,7 @@ class IntegerNetworks:
     def to(self, device: str | torch.device) -> "IntegerNetworks":
         """Move to CUDA, which gives the same integers; for any other device, stay on the CPU (Apple's MPS has no float64)."""
         self.device = torch.device(device if torch.device(device).type == "cuda" else "cpu")
-        for layer in self.layers.values():
-            layer.weight, layer.bias, layer.scale = (t.to(self.device) for t in (layer.weight, layer.bias, layer.scale))
+        self.layers = {name: layer.to(self.device) for name, layer in self.layers.items()}
         return self
 
     def features(self, z: Tensor) -> Tensor:
@@ -153,14 +175,14 @@ class IntegerNetworks:
         Returns:
             (h * w, 10M/3) integers in float64, raster order.
         """
-        x = z.to(self.device).double().clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        x = z.to(self.device).double().clamp(-LATENT_LIMIT, LATENT_LIMIT).permute(1, 2, 0)
         for name in ("hyper_1", "hyper_2"):
-            height, width = x.shape[-2:]
-            rows = self.layers[name](windows(x))
-            x = F.pixel_shuffle(rows.T.reshape(-1, height, width), 2)
-        rows = self.layers["hyper_3"](windows(x))
+            height, width = x.shape[:2]
+            blocks = self.layers[name](x).reshape(height, width, -1, 2, 2)
+            x = blocks.permute(0, 3, 1, 4, 2).reshape(2 * height, 2 * width, -1)
+        rows = self.layers["hyper_3"](x).flatten(0, 1)
         gather = self.layers["gather_1"]
-        return torch.addmm(gather.bias, rows, gather.weight[:, : 2 * self.M].T)
+        return torch.addmm(gather.start, rows, gather.columns[: 2 * self.M])
 
     def parameters(self, features: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means and scale indices of n cells from their features and decoded neighbours.
@@ -175,10 +197,11 @@ class IntegerNetworks:
         """
         context = self.layers["context"](neighbours)
         gather = self.layers["gather_1"]
-        x = gather.finish(torch.addmm(features, context, gather.weight[:, 2 * self.M :].T))
-        heads = self.layers["gather_3"](self.layers["gather_2"](x)).split(self.M, dim=1)
-        means = heads[0].clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        return means, heads[1].clamp(0, tables.SCALES - 1), heads[-1].clamp(0, tables.SCALES - 1)
+        x = gather.finish(torch.addmm(features, context, gather.columns[2 * self.M :]))
+        heads = self.layers["gather_3"](self.layers["gather_2"](x))
+        means = heads[:, : self.M].clamp_(-LATENT_LIMIT, LATENT_LIMIT)
+        scales = heads[:, self.M :].clamp_(0, tables.SCALES - 1)
+        return means, scales[:, : self.M], scales[:, -self.M :]
 
     def tensors(self) -> dict[str, Tensor]:
         """All integers by name, for the hash."""

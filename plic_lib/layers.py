@@ -7,11 +7,12 @@ pooling of section 3.1, and the initialisation.
 
 import math
 
+import torch
 import torch.nn.functional as F
 from compressai.layers import GDN, AttentionBlock
 from torch import Tensor, nn
 
-__all__ = ["GDN", "AttentionBlock", "PooledDeconvolution", "convolution", "deconvolution", "kaiming_"]
+__all__ = ["GDN", "AttentionBlock", "PooledDeconvolution", "convolution", "deconvolution", "kaiming_", "phases"]
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 5, stride: int = 2) -> nn.Conv2d:
@@ -44,6 +45,23 @@ def deconvolution(inputs: int, outputs: int, pooled: bool = False) -> nn.Module:
     if pooled:
         return PooledDeconvolution(inputs, outputs)
     return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+
+
+def phases(kernel: Tensor) -> Tensor:
+    """A stride-2 deconvolution as a convolution that makes the 2x2 block of pixels around each input.
+
+    Along one axis, output 2q sees inputs q-1, q, q+1 through the kernel's taps 4, 2, 0, and
+    output 2q+1 through taps 5, 3, 1; tap 5 of a 5x5 kernel is zero.
+
+    Args:
+        kernel: (C, C', 6, 6), the weight of a ``ConvTranspose2d`` with padding 2.
+
+    Returns:
+        (4 C', C, 3, 3), the weight of a ``Conv2d`` with padding 1 to be followed by ``pixel_shuffle(2)``.
+    """
+    taps = torch.tensor([[4, 2, 0], [5, 3, 1]])
+    blocks = kernel[:, :, taps[:, None, :, None], taps[None, :, None, :]]
+    return blocks.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
 
 
 def kaiming_(module: nn.Module) -> nn.Module:

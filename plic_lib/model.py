@@ -163,7 +163,7 @@ class Plic(nn.Module):
         rows = y_bar.flatten(2).transpose(1, 2)
         y_hat = y_bar.new_zeros(batch, (height + 2) * (width + 4), M)
         weight = self.context.matrix()
-        for cells, centres, neighbours in fronts(height, width):
+        for cells, centres, neighbours in fronts(height, width, y_bar.device):
             context = F.linear(y_hat[:, neighbours].reshape(batch, len(cells), -1), weight, self.context.bias)
             x = F.leaky_relu(sums[:, cells] + F.linear(context, matrix[:, 2 * M :]), SLOPE)
             x = F.leaky_relu(F.linear(x, second.weight.flatten(1), second.bias), SLOPE)

@@ -6,12 +6,12 @@ from plic_lib import codec, coding, datasets, integer, tables
 from plic_lib.quantise import GRID
 
 
-def test_phases_are_the_deconvolution():
+def test_blocks_of_windows_are_the_deconvolution():
     torch.manual_seed(0)
     layer = nn.ConvTranspose2d(3, 5, 5, stride=2, padding=2, output_padding=1).double()
     x = torch.randn(1, 3, 4, 6, dtype=torch.float64)
-    weight, bias = integer.phases(layer)
-    rows = integer.windows(x[0]) @ weight.T + bias
+    weight, bias = integer.block_matrix(layer)
+    rows = nn.functional.unfold(x, 3, padding=1)[0].T @ weight.T + bias
     ours = nn.functional.pixel_shuffle(rows.T.reshape(-1, 4, 6), 2)
     torch.testing.assert_close(ours, layer(x)[0])
 
@@ -23,6 +23,15 @@ def test_integer_layer_is_the_float_layer_within_its_precision():
     out = layer((x * 256).round().double()) / 256
     assert torch.equal(layer.weight, layer.weight.round()) and layer.weight.abs().max() < 2**19
     torch.testing.assert_close(out.float(), x @ weight.T + bias, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("height,width", [(1, 1), (1, 700), (5, 7), (40, 33)])
+def test_windows_are_those_of_a_convolution(height, width):
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(5, 2, 3, 3), torch.randn(5), torch.randint(-300, 300, (2, height, width)).double()
+    layer = integer.quantise_layer(weight.flatten(1), bias, 8, 8, integer.WindowLayer, low=0)
+    sums = nn.functional.conv2d(x[None], layer.weight.reshape(5, 2, 3, 3), layer.bias, padding=1)[0].permute(1, 2, 0)
+    assert torch.equal(layer(x.permute(1, 2, 0)), torch.floor(sums * layer.scale + 0.5).clamp(0, integer.LIMIT))
 
 
 def test_order_of_summation_changes_floats_and_not_integers(tiny):
