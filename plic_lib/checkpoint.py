@@ -7,14 +7,15 @@ its first four bytes stand in every file.
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
-from torch import Tensor
+from torch import Tensor, nn
 
-from plic_lib import files
+from plic_lib import files, inference
 from plic_lib.errors import CheckpointError
 from plic_lib.integer import Frozen, IntegerNetworks
 from plic_lib.model import Plic, Widths
@@ -30,6 +31,8 @@ class TrainedModel:
         networks: the float networks (``Plic``), in evaluation mode.
         frozen: fraction bits and tables.
         integers: the entropy path in integer arithmetic, on the CPU or a CUDA device.
+        encoder, generator: the two of ``networks`` as the codec runs them (see ``inference``),
+            made at first use; call ``to`` after a change of weights.
         hash: hexadecimal SHA-256, see ``model_hash``.
         about: the other settings stored with the weights (steps, data, ...).
     """
@@ -38,6 +41,7 @@ class TrainedModel:
         self.name, self.frozen, self.about = name, frozen, about or {}
         self.networks = networks.eval().requires_grad_(False)
         self.integers = IntegerNetworks(networks, frozen.fraction_bits)
+        self.dtype = torch.float32
         self.hash = model_hash(self)
 
     @property
@@ -50,11 +54,26 @@ class TrainedModel:
         """Where encoder and generator run."""
         return next(self.networks.parameters()).device
 
-    def to(self, device: str | torch.device) -> "TrainedModel":
-        """Move to a device. The integer path goes along to CUDA and stays on the CPU otherwise
-        (Apple's MPS has no float64); the files are the same everywhere."""
+    @cached_property
+    def encoder(self) -> nn.Module:
+        return inference.prepare(self.networks.encoder, self.dtype)
+
+    @cached_property
+    def generator(self) -> nn.Module:
+        return inference.prepare(self.networks.generator, self.dtype)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype = torch.float32) -> "TrainedModel":
+        """Move to a device, and let encoder and generator compute there in a type.
+
+        The integer path goes along to CUDA and stays on the CPU otherwise (Apple's MPS has no
+        float64); what a file decodes to is the same everywhere. The pixels keep within a grey
+        level of each other in float32, in ``torch.bfloat16`` within a few.
+        """
         self.networks.to(device)
         self.integers.to(device)
+        self.dtype = dtype
+        for prepared in ("encoder", "generator"):
+            self.__dict__.pop(prepared, None)
         return self
 
 

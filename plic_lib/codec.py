@@ -66,7 +66,7 @@ def analyse(model: TrainedModel, image: Tensor) -> Analysis:
     if max(height, width) > MAX_SIDE:
         raise ImageError(f"a picture of {width} x {height}: a .plic file holds at most {MAX_SIDE} pixels a side")
     x = images.pad(image[None]).to(model.device)
-    return Analysis(in_strips(model.networks.encoder, x, CELL, 1), height, width)
+    return Analysis(in_strips(model.encoder, x, CELL, 1), height, width)
 
 
 @torch.no_grad()
@@ -109,7 +109,7 @@ def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MA
 def synthesise(model: TrainedModel, y_hat: Tensor, file: bitstream.File) -> Tensor:
     """Inverse gain and generator: y_hat -> the picture."""
     y = y_hat * model.networks.gain_units.inverse_gain(_level_tensor(model, file.levels, y_hat.shape[2:]))
-    x_hat = in_strips(model.networks.generator, y, 1, CELL)
+    x_hat = in_strips(model.generator, y, 1, CELL)
     return images.crop(x_hat[0].clamp(0, 1), file.height, file.width).cpu()
 
 
@@ -146,7 +146,7 @@ def encode_to_bpp(
     level = high
     while high - low > 1 / LEVEL_STEPS and abs(len(best) / target - 1) > tolerance:
         data = encode_latents(model, analysis, level, level_map(level))
-        if abs(len(data) - target) <= abs(len(best) - target):
+        if abs(len(data) - target) < abs(len(best) - target):
             best, best_level = data, level
         if level == high and len(data) <= target:
             break

@@ -99,8 +99,7 @@ def _boxes(labels: np.ndarray) -> list[tuple[int, int, int, int, int]] | None:
     """(top, left, bottom, right, label) of each region, or None where one is not a box."""
     boxes = []
     for label in np.unique(labels[labels != 0]):
-        regions = np.zeros(labels.shape, int)
-        ndimage.label(labels == label, output=regions)
+        regions, _ = ndimage.label(labels == label)
         for index, (rows, columns) in enumerate(ndimage.find_objects(regions), 1):
             if not (regions[rows, columns] == index).all():
                 return None
