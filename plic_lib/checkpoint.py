@@ -127,8 +127,8 @@ def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") 
         CheckpointError: not found, not a plic checkpoint, incomplete or damaged.
 
     >>> model = load("mini")
-    >>> model.name, model.levels, model.networks.widths.M, len(model.hash)
-    ('mini', 3, 96, 64)
+    >>> model.name, model.levels, len(model.hash)
+    ('mini', 3, 64)
     """
     path = find(name_or_path)
     metadata = header(path)

@@ -99,7 +99,8 @@ def _boxes(labels: np.ndarray) -> list[tuple[int, int, int, int, int]] | None:
     """(top, left, bottom, right, label) of each region, or None where one is not a box."""
     boxes = []
     for label in np.unique(labels[labels != 0]):
-        regions, _ = ndimage.label(labels == label)
+        regions = np.zeros(labels.shape, np.int32)
+        ndimage.label(labels == label, output=regions)
         for index, (rows, columns) in enumerate(ndimage.find_objects(regions), 1):
             if not (regions[rows, columns] == index).all():
                 return None

@@ -32,7 +32,7 @@ class DecodeError(ValueError):
     """A file or a model that does not keep to the format; the message says in what."""
 
 
-def _require(condition: bool, sentence: str) -> None:
+def _require(condition: object, sentence: str) -> None:
     if not condition:
         raise DecodeError(sentence)
 
@@ -225,8 +225,8 @@ def _network(N: int, M: int, symmetric: bool, **_: object) -> dict[str, tuple]:
 
 def _layer(tensors: dict[str, ndarray], source: str, shape: tuple, b_in: int, b_out: int, kind: str) -> Layer:
     weight, bias = (tensors[f"networks.{source}.{part}"].astype(np.float64) for part in ("weight", "bias"))
-    fits = weight.shape == shape and bias.shape == (shape[1 if kind == "transposed" else 0],)
-    _require(fits, f"networks.{source} has weights of shape {weight.shape}")
+    outputs = shape[1] if kind == "transposed" else shape[0]
+    _require((weight.shape, bias.shape) == (shape, (outputs,)), f"networks.{source} has weights of shape {weight.shape}")
     b_in, b_out = ([6, *tensors["frozen.fraction_bits"].tolist()][index] for index in (b_in, b_out))
     if kind == "transposed":
         kernel = np.pad(weight, [(0, 0), (0, 0), (0, 1), (0, 1)])  # index 5 is the weight of zero
@@ -240,7 +240,8 @@ def _layer(tensors: dict[str, ndarray], source: str, shape: tuple, b_in: int, b_
         M = tensors["networks.context.weight"].shape[1]
         means = _quantise(weight[:M], bias[:M], b_in, 6)
         scales = _quantise(weight[M:] / LOG_SCALE_STEP, (bias[M:] - LOG_SCALE_MIN) / LOG_SCALE_STEP, b_in, 0)
-        return Layer(*(np.concatenate([getattr(half, part) for half in (means, scales)]) for part in ("weight", "bias", "scale")))
+        weight, bias, scale = (np.concatenate([getattr(half, part) for half in (means, scales)]) for part in ("weight", "bias", "scale"))
+        return Layer(weight, bias, scale)
     return _quantise(weight, bias, b_in, b_out, leaky=kind == "leaky")
 
 
@@ -300,8 +301,8 @@ class Stream:
 
     def _move(self, state: int) -> None:
         if state < 2**31:
-            word = next(self.words, None)
-            _require(word is not None, "the file is damaged: its stream ends too early")
+            if (word := next(self.words, None)) is None:
+                raise DecodeError("the file is damaged: its stream ends too early")
             state = state << 32 | word
         self.state = state
 
@@ -349,8 +350,7 @@ def decode(model: Model, data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
     z = (64 * symbols + model.tensors["frozen.z_median"][rows]).reshape(N, height // 4, width // 4)
     y = _walk(model, _features(model, z), stream, height, width)
     _require(stream.at_its_end(), "the file is damaged: its stream does not end where it should")
-    check = zlib.crc32(y.astype("<i2").tobytes()) & 0xFFFF
-    _require(check == header.latents_check, "the latents do not match their check: damage, or another arithmetic than the encoder's")
+    _require(zlib.crc32(y.astype("<i2").tobytes()) & 0xFFFF == header.latents_check, "the decoded latents do not match their check")
     return Decoded(header, y.astype(np.int32), z.astype(np.int32), levels)
 
 

@@ -1,5 +1,4 @@
 import dataclasses
-import doctest
 import random
 import struct
 import zlib
@@ -7,7 +6,7 @@ import zlib
 import pytest
 import torch
 
-from plic_lib import bitstream, checkpoint, codec, level_map
+from plic_lib import bitstream, codec, level_map
 from plic_lib.bitstream import File
 from plic_lib.commands.main import main
 from plic_lib.errors import BitstreamError
@@ -137,9 +136,3 @@ def test_more_boxes_than_a_map_may_have(data):
     assert dataclasses.replace(file, map_bytes=bytes([16, 255, 1]) + 255 * box).level_map.labels[0, 0] == 4
     with pytest.raises(BitstreamError, match="too long"):
         _ = dataclasses.replace(file, map_bytes=bytes([16, 128, 2]) + 256 * box).level_map
-
-
-@pytest.mark.parametrize("module", [bitstream, level_map, checkpoint])
-def test_examples(module):
-    result = doctest.testmod(module)
-    assert result.failed == 0 and result.attempted

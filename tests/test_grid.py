@@ -1,12 +1,6 @@
-import doctest
-
 import pytest
 
 from plic_lib import grid
-
-
-def test_examples():
-    assert doctest.testmod(grid).failed == 0 and doctest.testmod(grid).attempted >= 2
 
 
 @pytest.mark.parametrize("height,width,cells,latents", [(1, 1, (1, 1), (4, 4)), (64, 128, (4, 8), (4, 8)), (65, 17, (5, 2), (8, 4))])
