@@ -55,8 +55,8 @@ def sample(means: Tensor, scales_left: Tensor, scales_right: Tensor, generator: 
     return quantile(p, *(t.cpu().double() for t in (means, scales_left, scales_right))).to(means)
 
 
-def survival(distance: Tensor | float, scales: Tensor | float) -> Tensor:
-    """The share of one half's mass that lies farther than ``distance`` >= 0 from the mode; one of the two is a tensor."""
+def survival(distance: Tensor | float, scales: Tensor) -> Tensor:
+    """The share of one half's mass that lies farther than ``distance`` >= 0 from the mode."""
     return torch.erfc(distance / (SQRT2 * scales))
 
 

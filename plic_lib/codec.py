@@ -146,7 +146,7 @@ def encode_to_bpp(
     level = high
     while high - low > 1 / LEVEL_STEPS and abs(len(best) / target - 1) > tolerance:
         data = encode_latents(model, analysis, level, level_map(level))
-        if abs(len(data) - target) < abs(len(best) - target):
+        if abs(len(data) - target) <= abs(len(best) - target):
             best, best_level = data, level
         if level == high and len(data) <= target:
             break

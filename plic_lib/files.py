@@ -22,6 +22,7 @@ from typing import BinaryIO
 from plic_lib.errors import FileError
 
 STANDARD = "-"  #: standard input or output in place of a path
+STANDARD_OUTPUT = {STANDARD, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 MAX_BYTES = 2**31  #: more is not read into memory: no picture within our limits has so much, but a device never ends
 
 
@@ -62,7 +63,7 @@ def whole(path: str | Path) -> Iterator[BinaryIO]:
         with files.whole("state.pt") as file:
             torch.save(state, file)
     """
-    if str(path) == STANDARD:
+    if str(path) in STANDARD_OUTPUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
@@ -136,9 +137,9 @@ def check_output(path: str | Path, *inputs: str | Path) -> None:
 
     Its folder has to exist, it has to be no folder itself, and none of the ``inputs``, by whatever name.
     """
-    if str(path) == STANDARD:
+    if str(path) in STANDARD_OUTPUT:
         return
-    if Path(path).is_dir():
+    if Path(path).is_dir() or str(path).endswith("/"):
         raise FileError(f"{path}: is a folder; name a file")
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):

@@ -17,7 +17,7 @@ import numpy as np
 import pillow_heif
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from plic_lib import files
@@ -97,7 +97,7 @@ def _converted(path: str | Path, max_pixels: int) -> tuple[Image.Image, list[str
         turn = upright(original, notes)
         image, alpha = split(original, notes)
         image = _to_srgb(image, original.info, notes)
-        if alpha is not None and alpha.getextrema()[0] < 255:
+        if alpha is not None and np.asarray(alpha).min() < 255:
             image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
             notes.append("transparency laid on white")
         with contextlib.suppress(Exception):  # to count the frames, some plugins read them all
@@ -113,7 +113,7 @@ def upright(image: Image.Image, notes: list[str]) -> Callable[[Image.Image], Ima
         warnings.simplefilter("always")
         try:
             Image.Exif().load(image.info.get("exif", b""))  # which the plugin may have tried in silence
-            turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
+            turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
         except Exception:  # a damaged block of metadata: Pillow raises many kinds
             readable = False
     if warned or not readable:
@@ -144,7 +144,7 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> np.ndarray:
     values = np.asarray(image).astype(np.float64)
     if broken := np.count_nonzero(~np.isfinite(values)):
         raise ValueError(f"{broken} of its grey values are no finite numbers")
-    if image.format == "TIFF" and image.mode == "I" and image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I" and image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1:
         values %= 2**32  # unsigned, which Pillow reads as signed
     if image.mode.startswith("I;16") or image.format == "PPM":  # Pillow brings a PPM of any depth to 16 bits
         white, guess = 65535, ""
@@ -169,9 +169,10 @@ def _to_srgb(image: Image.Image, info: dict, notes: list[str]) -> Image.Image:
     if "icc_profile" in info:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(info["icc_profile"] or b""))
-            image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            notes.append("colours converted to sRGB")
-            return image
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:  # which is the answer of a conversion in place
+                notes.append("colours converted to sRGB")
+                return converted
         except (ImageCms.PyCMSError, OSError):
             notes.append("a colour profile that does not fit ignored")
     if image.mode in ("CMYK", "LAB"):
@@ -203,11 +204,17 @@ def to_bytes(x: Tensor, format: str = "PNG") -> bytes:
 
 def format_of(path: str | Path) -> str:
     """Pillow's name of the format that a file is to have, by its ending; PNG where it has none. Raises ImageError."""
+    Image.init()  # all plugins
     suffix = Path(path).suffix.lower()
     name = Image.registered_extensions().get(suffix) if suffix else "PNG"
     if name not in Image.SAVE:
         raise ImageError(f"{path}: cannot write pictures of the kind {suffix}; use .png")
     return name
+
+
+def eight_bit(x: Tensor) -> Tensor:
+    """A decoded picture as a user sees it: clamped and rounded to 8 bits, in [0, 1] again, on the CPU. Metrics are of this."""
+    return (x.clamp(0, 1) * 255).round().cpu() / 255
 
 
 def pad(x: Tensor, multiple: int = BLOCK) -> Tensor:

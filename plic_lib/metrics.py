@@ -5,6 +5,7 @@ Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictur
 """
 
 import functools
+import math
 import os
 import warnings
 from pathlib import Path
@@ -80,7 +81,8 @@ class LPIPS(nn.Module):
 
     def between(self, reference: list[Tensor], features: list[Tensor]) -> Tensor:
         """As ``forward``, from the ``features`` of both pictures."""
-        return sum(weigh((f - g) ** 2).mean(dim=(1, 2, 3)) for f, g, weigh in zip(reference, features, self.parts.lins))
+        parts = (weigh((f - g) ** 2).mean(dim=(1, 2, 3)) for f, g, weigh in zip(reference, features, self.parts.lins))
+        return functools.reduce(torch.add, parts)
 
 
 #: The files that the feature networks are read from: torchvision's, and torch-fidelity's Inception.
@@ -97,6 +99,8 @@ OWN_LAYERS = {
     "vgg": "features.28.bias",
     "inception": "Mixed_7c.branch_pool.conv.weight",
 }
+#: Pixels of a picture's side; of less, nothing is left in the last layers.
+SMALLEST = {"alex": 31, "squeeze": 17, "vgg": 16}
 #: What is left out without each of them.
 NEEDED_FOR = {"alex": "LPIPS-alex and KID-AlexNet", "squeeze": "LPIPS-squeeze", "vgg": "LPIPS-vgg and DISTS", "inception": "FID and KID"}
 
@@ -157,7 +161,9 @@ def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
 
 
 def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
-    """``lpips``, or None where its weights are missing: for tables, which then say so."""
+    """``lpips``, or None where its weights are missing or the picture is too small for the network: for tables."""
+    if min(x.shape[-2:]) < SMALLEST[net]:
+        return None
     try:
         return lpips(x, x_hat, net)
     except WeightsMissing:
@@ -181,9 +187,15 @@ def dists(x: Tensor, x_hat: Tensor) -> float:
     return float(_dists()(_batched(x), _batched(x_hat)))
 
 
+def finite(value: float) -> float | None:
+    """The value, or None for infinity and NaN, which JSON does not have."""
+    return value if math.isfinite(value) else None
+
+
 def quality(x: Tensor, x_hat: Tensor) -> dict[str, float | None]:
-    """Every metric of one picture; None where its weights are missing, NaN where the picture is too small."""
-    row = {"psnr": psnr(x, x_hat), "ms_ssim": ms_ssim(x, x_hat)}
+    """Every metric of one picture; None where its weights are missing, the picture is too small, or there is no number:
+    the PSNR of equal pictures."""
+    row = {"psnr": finite(psnr(x, x_hat)), "ms_ssim": finite(ms_ssim(x, x_hat))}
     row |= {name: lpips_or_none(x, x_hat, net) for name, net in (("lpips", "alex"), ("lpips_squeeze", "squeeze"), ("lpips_vgg", "vgg"))}
     row["dists"] = None if weights_fault("vgg") else dists(x, x_hat)
     return row
@@ -247,8 +259,8 @@ def kid(features: Tensor, others: Tensor) -> float:
     ``alexnet_patch_features`` it is KID on AlexNet features: comparable among its own kind, not with published KID.
     """
     a, b = features.double(), others.double()
-    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3  # noqa: E731
-    within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))  # noqa: E731
+    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3
+    within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
     return float(within(kernel(a, a)) + within(kernel(b, b)) - 2 * kernel(a, b).mean())
 
 
@@ -274,7 +286,7 @@ class SetQuality:
         """``patches``, their number, and the distances; None where weights are missing or there are fewer than two patches."""
         sets = {net: (torch.cat(self.originals[net]), torch.cat(self.decoded[net])) for net in self.kinds}
         sets = {net: pair for net, pair in sets.items() if len(pair[0]) > 1}
-        row = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
+        row: dict[str, float | int | None] = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
         for name, net, distance in (("kid_alexnet", "alex", kid), ("kid", "inception", kid), ("fid", "inception", fid)):
             row[name] = distance(*sets[net]) if net in sets else None
         return row

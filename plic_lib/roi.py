@@ -86,7 +86,7 @@ def from_file(image: Tensor, path: str | Path) -> Tensor:
 def _drawn(picture: Image.Image) -> np.ndarray:
     lightness = np.asarray(picture).mean(axis=2)
     colours = [colour for _, colour in picture.getcolors(MAX_LABELS) or []]
-    if len(colours) == 2 or any(max(c) - min(c) > 16 for c in colours):
+    if len(colours) == 2 or any(np.ptp(c) > 16 for c in colours):
         return lightness > lightness.min()
     return lightness > 127.5
 

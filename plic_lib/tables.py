@@ -93,7 +93,7 @@ def build(prior: FactorisedPrior, survival: Callable[..., Tensor] = survival) ->
     side_logits[SIDE_CLASSES // 2] = 0
 
     magnitude_class = torch.arange(SCALES) * MAGNITUDE_CLASSES // SCALES
-    rows = [_magnitude_cdf(float(scales[magnitude_class == c].log().mean().exp()), survival) for c in range(MAGNITUDE_CLASSES)]
+    rows = [_magnitude_cdf(scales[magnitude_class == c].log().mean().exp(), survival) for c in range(MAGNITUDE_CLASSES)]
     return Tables(
         zero_class=_nearest(torch.logit(p_zero), zero_logits),
         zero_cdf=_flag_cdf(torch.sigmoid(zero_logits)),
@@ -128,7 +128,7 @@ def _flag_cdf(p_first: Tensor) -> Tensor:
     return torch.stack(row, dim=1).to(torch.int32)
 
 
-def _magnitude_cdf(scale: float, survival: Callable[..., Tensor]) -> list[int]:
+def _magnitude_cdf(scale: Tensor, survival: Callable[..., Tensor]) -> list[int]:
     """Frequencies of |r| = 1, 2, ... of one half of the density, until only ``TAIL`` is left."""
     edges = survival((torch.arange(1, 20 * int(scale + 1)) - 0.5).double(), scale)
     edges = edges / edges[0]

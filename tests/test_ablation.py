@@ -24,7 +24,11 @@ def test_the_queue_skips_what_is_done_and_resumes_what_is_not(tmp_path, monkeypa
         images.to_image(sample("coffee")[:, :128, :128]).save(tmp_path / folder / "coffee.png")
     queue = [["variable", "l1-0.04"], [0], [tmp_path / "data"], tmp_path / "eval", tmp_path / "work", tmp_path / "results", 3]
     # interrupted in the second run, after one of its steps was saved
-    interrupted = Trainer(CodecTask(ablation.recipe("l1-0.04", 0, 3)), [tmp_path / "data"], tmp_path / "work" / "l1-0.04-0")
+    interrupted = Trainer(
+        CodecTask(ablation.recipe("l1-0.04", 0, 3)),
+        [tmp_path / "data"],
+        ablation.state_folder(tmp_path / "work", "l1-0.04", 0, [tmp_path / "data"]),
+    )
     interrupted.task.step(0, next(interrupted.batches()))
     interrupted.step = 1
     interrupted.save()
@@ -39,6 +43,26 @@ def test_the_queue_skips_what_is_done_and_resumes_what_is_not(tmp_path, monkeypa
     assert all(len(result["totals"]) == 3 and result["hash"] and result["evaluated_on"] == "eval" for (result,) in found.values())
     with pytest.raises(TrainingError, match="another recipe"):
         ablation.run_all(*queue[:-1], 4)
+
+
+def test_results_are_found_again_by_contents_and_not_by_names(tmp_path, monkeypatch):
+    small = {"lpips": 0.0, "lpips_shift": 0, "crop": 64, "batch": 1, "precision": "no", "widths": Widths(N=16, M=24)}
+    monkeypatch.setattr(ablation, "BASE", replace(ablation.BASE, **small))
+    for folder, photo in (("a/data", "coffee"), ("b/data", "chelsea"), ("a/val", "coffee"), ("b/val", "chelsea")):
+        (tmp_path / folder).mkdir(parents=True)
+        images.to_image(sample(photo)[:, :128, :128]).save(tmp_path / folder / "photo.png")
+    run = lambda data, val: ablation.run_all(["variable"], [0], [tmp_path / data], tmp_path / val, tmp_path, tmp_path / "results", 1)
+    run("a/data", "a/val")
+    for pair in (("a/data", "b/val"), ("b/data", "a/val")):
+        with pytest.raises(TrainingError, match="other pictures"):
+            run(*pair)
+    (tmp_path / "a").rename(tmp_path / "c")
+    run("c/data", "c/val")
+    (tmp_path / "results" / "variable-0.json").unlink()
+    log = next(tmp_path.glob("variable-0-*")) / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 1, "lo')  # a process that was killed while it wrote
+    run("c/data", "c/val")
+    assert ablation.load(tmp_path / "results")["variable"][0]["last_training_line"]["step"] == 1
 
 
 def test_a_result_knows_its_recipe():

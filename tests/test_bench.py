@@ -11,49 +11,47 @@ import torch
 from plic_lib.commands.main import main
 from plic_lib.model import Widths
 from plic_lib.study import rivals
-from plic_lib.study.bench import codecs as bench_codecs
-from plic_lib.study.bench import compressai as bench
-from plic_lib.study.bench import process as bench_process
+from plic_lib.study.bench import inputs, process, serial, sizes, training
 from plic_lib.training.trainer import Recipe
 
 
 def test_benchmark_at_a_small_size():
-    model = bench.untrained(Widths(N=16, M=24))
-    result = bench.against_compressai(model, height=64, width=128, runs=2)
+    model = inputs.untrained(Widths(N=16, M=24))
+    result = serial.beside_compressai(model, height=64, width=128, runs=2)
     assert result["pixels"] == [128, 64] and result["bpp"] > 0 and result["compressai_bpp"] > 0
     seconds = result["seconds"]
     assert all(len(values) == 2 and min(values) > 0 for values in result["all_seconds"].values())
     for name, ratio in result["ratios"].items():
         assert ratio == seconds[f"compressai_{name}"] / seconds[name]
-    rows = bench.growth(model, sides=(64, 128), runs=1)
+    rows = serial.growth(model, sides=(64, 128), runs=1)
     assert [row["side"] for row in rows] == [64, 128] and rows[1]["peak_megabytes"] >= rows[0]["peak_megabytes"] > 50
 
 
 def test_pictures_of_any_size():
-    assert bench.picture(100, 2000).shape == (3, 100, 2000) and not torch.equal(
-        bench.picture(600, 600)[0, 0], bench.picture(600, 600)[0, 99]
+    assert inputs.picture(100, 2000).shape == (3, 100, 2000) and not torch.equal(
+        inputs.picture(600, 600)[0, 0], inputs.picture(600, 600)[0, 99]
     )
 
 
 def test_training_benchmark_at_a_small_size():
     recipe = Recipe(widths=Widths(N=16, M=24), batch=1, crop=64, gan=5e-4, discriminator=8, lpips=0.0)
-    result = bench.training(recipe, steps=1, runs=1)
+    result = training.run(recipe, steps=1, runs=1)
     assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "compressai"}
     assert min(result["samples_per_second"].values()) > 0
 
 
 def test_codecs_over_sizes(monkeypatch):
-    monkeypatch.setitem(rivals.CODECS, "VVC", replace(rivals.CODECS["VVC"], missing=lambda: "it is not here"))
-    monkeypatch.setattr(bench_codecs, "SERIAL_LIMIT", 0.01)
-    model = bench.untrained(Widths(N=16, M=24))
-    result = bench_codecs.run(model, ("JPEG", "VVC", "cheng2020-attn"), sizes=(0.06, 0.02), runs=2)
-    names = ["plic", "JPEG", "VVC", "cheng2020-attn"]
+    monkeypatch.setitem(rivals.CODECS, "VVC (vvenc)", replace(rivals.VVC, missing=lambda: "it is not here"))
+    monkeypatch.setattr(sizes, "SERIAL_LIMIT", 0.01)
+    model = inputs.untrained(Widths(N=16, M=24))
+    result = sizes.run(model, ("JPEG", "VVC (vvenc)", "cheng2020-attn"), sizes=(0.06, 0.02), runs=2)
+    names = ["plic", "JPEG", "VVC (vvenc)", "cheng2020-attn"]
     assert [row["codec"] for row in result["rows"]] == names * 2 and result["hash"] == model.hash and result["threads"] == 1
     for size, rows in ((0.02, result["rows"][:4]), (0.06, result["rows"][4:])):
         ours, jpeg, vvc, serial = rows
         assert vvc["reason"] == "it is not here" and "not timed above 0.01 megapixels" in serial["reason"]
         assert "bpp" not in vvc and all("reason" not in row for row in (ours, jpeg))
-        assert 0.15 < jpeg["bpp"] <= bench_codecs.TARGET_BPP
+        assert 0.15 < jpeg["bpp"] <= sizes.TARGET_BPP
         for row in (ours, jpeg):
             width, height = row["pixels"]
             assert row["megapixels"] == width * height / 1e6 and abs(row["megapixels"] / size - 1) < 0.1
@@ -78,16 +76,16 @@ def _killed():
 
 
 def test_a_codec_that_fails_says_why():
-    with pytest.raises(bench_process.NotMeasured, match="^out of memory"):
-        bench_process.in_fresh_process(_no_memory)
-    with pytest.raises(bench_process.NotMeasured, match="killed by the system, most likely for want of memory"):
-        bench_process.in_fresh_process(_killed)
+    with pytest.raises(process.NotMeasured, match="^out of memory"):
+        process.in_fresh_process(_no_memory)
+    with pytest.raises(process.NotMeasured, match="killed by the system, most likely for want of memory"):
+        process.in_fresh_process(_killed)
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(rivals.CODECS, "VVC", replace(rivals.CODECS["VVC"], missing=lambda: "it is not here"))
+    monkeypatch.setitem(rivals.CODECS, "VVC (vvenc)", replace(rivals.VVC, missing=lambda: "it is not here"))
     out = tmp_path / "bench.json"
-    assert main(["bench", "--codecs", "VVC", "mbt2018", "--sizes", "0.01", "--runs", "1", "--json", str(out)]) == 0
+    assert main(["bench", "--codecs", "VVC (vvenc)", "mbt2018", "--sizes", "0.01", "--runs", "1", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "it is not here" in printed and "mbt2018*" in printed
     result = json.loads(out.read_text())
@@ -98,6 +96,8 @@ def test_command_line(tmp_path, capsys, monkeypatch):
         (["--codecs", "PNG"], "no codec 'PNG'; there are plic, JPEG,"),
         (["--codecs", "--sizes", "100"], "up to 50"),
         (["--codecs", "--runs", "0"], "1 or more"),
+        (["--runs", "0"], "1 or more"),
+        (["--training", "mini", "--runs", "0"], "1 or more"),
         (["--sizes", "1"], "--sizes belongs to --codecs"),
     ):
         assert main(["bench", *arguments]) == 1 and advice in capsys.readouterr().err

@@ -109,9 +109,10 @@ def test_files_through_pipes_links_and_fifos(mini, picture, tmp_path, capsysbina
 
 
 def test_a_target_out_of_reach_is_said(mini, picture, tmp_path, capsys):
-    assert plic("encode", picture, tmp_path / "a.plic", "--bpp", 20) == 0
-    out = capsys.readouterr().out
-    assert "level 2.000" in out and "was not met" in out
+    for bpp, level in (("20", "2.000"), ("1e300", "2.000"), ("1e-300", "0.000")):
+        assert plic("encode", picture, tmp_path / "a.plic", "--bpp", bpp) == 0
+        out = capsys.readouterr().out
+        assert f"level {level}" in out and "was not met" in out
 
 
 def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_path, capsys):
@@ -136,7 +137,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_pat
         (("encode", picture, out, "--roi", "0,0,9,9", "--roi-rate", 3), "--roi-rate lies between"),
         (("encode", picture, out, "--device", "abacus"), "abacus"),
         (("encode", picture, tmp_path / "no" / "out.plic"), "does not exist"),
-        (("encode", picture, tmp_path), "is a folder"),
+        *((("encode", picture, path), "is a folder") for path in (tmp_path, f"{tmp_path}/new/", "")),
         (("decode", tmp_path / "cut.plic", tmp_path / "o.png"), "cut.plic: the file is cut off"),
         (("decode", picture, tmp_path / "o.png"), "not a .plic file"),
         (("decode", good, tmp_path / "o.docx"), "use .png"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plic_lib import codec
+from plic_lib import codec, images
 from plic_lib.commands import main as main_module
 from plic_lib.commands import table
 from plic_lib.commands.main import COMMANDS, main
@@ -141,6 +141,15 @@ def test_figures_stand_in_columns():
     assert text == "a            b     c\nlong text    -     3\n-          inf  1000"
     with pytest.raises(ValueError):
         table.table({"a": ""}, [(1, 2)])
+
+
+def test_a_picture_comes_out_of_a_pipe(tmp_path, mini, photo):
+    data = codec.encode(mini, photo, 1.0)
+    with open(tmp_path / "out", "wb") as out:  # a file, which must not be opened a second time
+        done = run("decode", "-", "/dev/stdout", input=data, stdout=out, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"/dev/stdout: 192 x 128\n")
+    picture = images.read(tmp_path / "out")
+    assert (picture - codec.decode(mini, data)).abs().max() <= 1.501 / 255  # one grey level, and rounding
 
 
 def test_info_as_json_and_from_standard_input(file):

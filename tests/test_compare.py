@@ -1,16 +1,21 @@
 """Points of real files, gathered and resumed; curves, BD-rates and intervals from them."""
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from plic_lib import datasets, images, metrics
-from plic_lib.errors import FileError
-from plic_lib.study import compare, evaluation, results, rivals
+from plic_lib.checkpoint import TrainedModel
+from plic_lib.errors import CodecFailed, FileError, ImageError
+from plic_lib.study import compare, evaluation, readme, results, rivals
+from tests.conftest import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +31,23 @@ def result(folder, tiny, tmp_path_factory):
     return results.run(folder, [tiny], tmp_path_factory.mktemp("work"), ["JPEG", "AVIF"])
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """The codec and the quality of every point that is really measured."""
+    found, real = [], results.point
+    monkeypatch.setattr(results, "point", lambda codec, *arguments: found.append((codec.name, arguments[0])) or real(codec, *arguments))
+    return found
+
+
 def test_a_point_is_made_of_real_files(result, folder):
-    avif, points = rivals.CODECS["AVIF"], result["codecs"]["AVIF"]["points"]
-    assert [p["quality"] for p in points] == list(avif.points)
+    avif, points = rivals.AVIF, result["codecs"]["AVIF"]["points"]
+    assert [p["quality"] for p in points] == list(avif.qualities) and result["codecs"]["AVIF"]["settings"] == avif.settings()
     x = images.read(folder / "coffee.png")
     row = next(i for i, p in enumerate(result["pictures"]) if p["picture"] == "coffee.png")
     data = avif.encode(x, 20)
     point = next(p for p in points if p["quality"] == 20)
     assert point["bytes"][row] == len(data) and point["psnr"][row] == pytest.approx(metrics.psnr(x, avif.decode(data)), abs=1e-3)
+    assert point["container_bytes"][row] == avif.container_bytes(data) > 100
     assert result["pictures"][row] == {"picture": "coffee.png", "width": 256, "height": 192}
 
 
@@ -44,27 +58,111 @@ def test_ours_meets_the_targets_or_its_nearest_end(result, tiny):
         assert row["bpp"] == pytest.approx(nearest, rel=0.02)
 
 
-def test_a_stopped_run_goes_on(folder, tmp_path, monkeypatch):
-    measured = []
-    real = results.measure
+def test_a_stopped_run_goes_on(folder, tmp_path, monkeypatch, measured):
+    real = results.point
 
-    def stops(which, quality, paths):
+    def stops(codec, quality, pictures):
         if len(measured) == 3:
             raise KeyboardInterrupt
-        measured.append(quality)
-        return real(which, quality, paths)
+        return real(codec, quality, pictures)
 
-    monkeypatch.setattr(results, "measure", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "point", stops)
         results.run(folder, [], tmp_path, ["JPEG"])
-    monkeypatch.setattr(results, "measure", lambda which, quality, paths: measured.append(quality) or real(which, quality, paths))
-    results.run(folder, [], tmp_path, ["JPEG"])
-    assert measured == list(rivals.CODECS["JPEG"].points)
-    images.to_image(datasets.sample("rocket")[:, :192, :192]).save(folder / "more.png")
-    try:
-        assert all(len(p["bytes"]) == 3 for p in results.run(folder, [], tmp_path, ["JPEG"])["codecs"]["JPEG"]["points"])
-    finally:
-        (folder / "more.png").unlink()
+    next(tmp_path.iterdir()).write_text('{"point": {"qua')  # and one file of it is torn
+    again = results.run(folder, [], tmp_path, ["JPEG"])["codecs"]["JPEG"]["points"]
+    assert len(measured) == len(rivals.JPEG.qualities) + 1 and [p["quality"] for p in again] == list(rivals.JPEG.qualities)
+
+
+def test_points_are_found_again_by_what_they_were_made_of(folder, tmp_path, measured, monkeypatch):
+    """Not by names and sizes: neither of files, nor of folders, nor of codecs."""
+    runs = lambda folder: results.run(folder, [], tmp_path / "work", ["JPEG"])["codecs"]["JPEG"]["points"]
+    quick = replace(rivals.JPEG, qualities=(5, 30))
+    monkeypatch.setitem(rivals.CODECS, "JPEG", quick)
+    first, all_of_them = runs(folder), 2
+    copy = tmp_path / "other" / folder.name
+    shutil.copytree(folder, copy)
+    (copy / "coffee.png").rename(copy / "cup.png")
+    assert runs(copy) == first and len(measured) == all_of_them
+    (copy / "cup.png").rename(copy / "a cup.png")
+    assert [p["bytes"][::-1] for p in runs(copy)] == [p["bytes"] for p in first] and len(measured) == 2 * all_of_them  # another order
+    (copy / "a cup.png").rename(copy / "coffee.png")
+    assert runs(copy) == first and len(measured) == 2 * all_of_them
+    data = bytearray((copy / "coffee.png").read_bytes())
+    images.to_image(1 - images.read(copy / "coffee.png")).save(copy / "coffee.png")
+    other = (copy / "coffee.png").read_bytes()
+    (copy / "coffee.png").write_bytes(other + bytes(max(0, len(data) - len(other))))  # of the same name and, padded, of the same size
+    assert runs(copy) != first and len(measured) == 3 * all_of_them
+    settings = rivals.JPEG.settings() | {"encoder": "another version"}
+    monkeypatch.setitem(rivals.CODECS, "JPEG", replace(quick, settings=lambda: settings))
+    runs(folder)
+    assert len(measured) == 4 * all_of_them
+    monkeypatch.setattr(results, "_here", lambda: ["weights that were fetched since"])
+    runs(folder)
+    assert len(measured) == 5 * all_of_them
+
+
+def test_two_models_of_one_name_and_one_model_twice(folder, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "TARGETS", (0.3,))
+    real = results.ours
+    monkeypatch.setattr(results, "ours", lambda model: replace(real(model), qualities=(0.0, 2.0)))
+    other = tiny_model(symmetric=True)
+    models = [TrainedModel("JPEG", model.networks, model.frozen) for model in (tiny, other, other)]
+    found = results.run(folder, models, tmp_path / "work", ["JPEG", "JPEG"])
+    names = [f"JPEG {model.hash[:8]}" for model in models[:2]]
+    assert set(found["codecs"]) == {"JPEG", *names} and set(found["targets"]) == set(names)
+    assert [codec["hash"] for codec in found["codecs"].values()] == [None, models[0].hash, models[1].hash]
+    assert [len(codec["points"]) for codec in found["codecs"].values()] == [len(rivals.JPEG.qualities), 2, 2]
+    assert readme.table(found).count("\n| JPEG") == 3
+
+
+def test_a_codec_that_fails_is_left_out_and_the_rest_is_written(folder, tmp_path, monkeypatch, measured):
+    def encode(picture, quality):
+        if picture.shape[1] == 192 and quality == 20:
+            raise CodecFailed("AVIF: no")
+        return rivals.AVIF.encode(picture, quality)
+
+    monkeypatch.setitem(rivals.CODECS, "AVIF", replace(rivals.AVIF, encode=encode))
+    found = results.run(folder, [], tmp_path, ["AVIF", "JPEG"])
+    assert set(found["codecs"]) == {"JPEG"} and found["missing"]["AVIF"] == f"{folder / 'coffee.png'}: AVIF: no"
+    monkeypatch.setitem(rivals.CODECS, "AVIF", rivals.AVIF)
+    del measured[:]
+    assert set(results.run(folder, [], tmp_path, ["AVIF", "JPEG"])["codecs"]) == {"AVIF", "JPEG"}
+    assert measured == [("AVIF", 20)]  # what was done before is kept
+
+
+def test_bad_files_are_known_before_anything_is_measured(folder, tmp_path, measured):
+    pictures = tmp_path / "pictures"
+    shutil.copytree(folder, pictures)
+    (pictures / "zebra.png").write_bytes((folder / "coffee.png").read_bytes()[:2000])
+    (pictures / "zoo.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match="of 4 pictures 2 cannot be used.*zebra.png.*zoo.png"):
+        results.run(pictures, [], tmp_path / "work", ["JPEG"])
+    assert not measured
+
+
+def test_small_and_flat_pictures_have_dashes(tiny, tmp_path):
+    """An icon is too small for some metrics, a flat one may come back exactly: null in JSON, means over what has values."""
+    x = datasets.sample("coffee")
+    pictures = {"icon": x[:, :24, :24], "flat": 0 * x[:, :64, :64], "photo": x[:, :192, :192]}
+    for name, picture in pictures.items():
+        (tmp_path / name).mkdir()
+        images.to_image(picture).save(tmp_path / name / f"{name}.png")
+    (tmp_path / "icon" / "deep").mkdir()
+    for name in ("flat", "photo"):
+        shutil.copy(tmp_path / name / f"{name}.png", tmp_path / "icon" / "deep")
+    found = results.run(tmp_path / "icon", [tiny], tmp_path / "work", ["JPEG"])
+    assert [p["picture"] for p in found["pictures"]] == ["deep/flat.png", "deep/photo.png", "icon.png"]
+    json.dumps(found["codecs"], allow_nan=False)
+    point = found["codecs"]["JPEG"]["points"][-1]
+    assert point["ms_ssim"][0] is None and point["ms_ssim"][1] > 0.8 and point["ms_ssim"][2] is None
+    assert point["psnr"][0] is None and min(point["psnr"][1:]) > 20  # black comes back as black
+    assert compare.curve(found, "JPEG", "ms_ssim")[1][-1] == pytest.approx(point["ms_ssim"][1])
+    assert compare.curve(found, "JPEG", "ms_ssim", np.array([0, 2, 2])) is None
+    (row, *_) = found["targets"]["tiny"]
+    assert row["ms_ssim"] == pytest.approx(row["ms_ssim_pooled"]) and row["psnr_pooled"] > 0
+    only = results.run(tmp_path / "flat", [], tmp_path / "work", ["JPEG"])
+    assert only["codecs"]["JPEG"]["points"][-1]["psnr"] is None and "None" not in readme.table(only)
 
 
 def test_two_processes_share_the_points(folder, tmp_path):
@@ -82,8 +180,8 @@ def test_two_processes_share_the_points(folder, tmp_path):
 
 def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    result = results.run(folder, [], tmp_path, ["VVC"])
-    assert "vvencapp" in result["missing"]["VVC"] and result["codecs"] == {}
+    result = results.run(folder, [], tmp_path, ["VVC (vvenc)"])
+    assert "vvencapp" in result["missing"]["VVC (vvenc)"] and result["codecs"] == {}
 
 
 def test_bd_rate_of_a_shifted_curve():
@@ -95,6 +193,31 @@ def test_bd_rate_of_a_shifted_curve():
     percent, overlap = compare.bd_rate((rate, value), (rate, value + 6), "psnr")
     assert percent < -50 and overlap == pytest.approx(3 / 15)
     assert compare.bd_rate((rate, value), (rate, value + 20), "psnr") == (None, 0.0)
+
+
+def test_curves_that_have_no_bd_rate_get_a_dash():
+    rate, value = np.array([0.1, 0.2, 0.4, 0.8]), np.array([25.0, 28.0, 31.0, 34.0])
+    tie = np.array([25.0, 28.0, 28.0, 34.0])
+    for pair in (((rate, value), (rate, tie)), ((rate, tie), (rate, value))):
+        percent, overlap = compare.bd_rate(*pair, "psnr")
+        assert percent is None and overlap == 1
+    twice = np.array([0.1, 0.1, 0.2, 0.4, 0.8]), np.array([25.0, 25.0, 28.0, 31.0, 34.0])  # two qualities that give the same files
+    assert compare.bd_rate((rate, value), twice, "psnr")[0] == pytest.approx(0)
+    holes = np.array([25.0, math.nan, 31.0, math.inf])
+    assert compare.bd_rate((rate, value), (rate, holes), "psnr")[0] == pytest.approx(0, abs=3)
+    assert compare.bd_rate((rate, value), (rate, np.full(4, math.nan)), "psnr") == (None, 0.0)
+
+
+def test_a_table_is_written_whatever_cannot_be_computed(result):
+    columns = {"lpips": [[0.1, 0.2], [0.1, 0.2], [0.05, 0.1]], "psnr": [[None, 20.0], [21.0, 21.0], [22.0, 22.0]]}
+    points = [
+        {"quality": q, "bytes": [900 * 2**q] * 2, "kid_alexnet": None} | {name: column[q] for name, column in columns.items()}
+        for q in range(3)
+    ]
+    codecs = {"HEVC": result["codecs"]["AVIF"], "ties": {"hash": None, "points": points}}
+    table = readme.table({"pictures": result["pictures"], "codecs": codecs, "missing": {}})
+    line = next(line for line in table.splitlines() if line.startswith("| ties"))
+    assert line.endswith(("| – |", "| no common quality |")) and "nan" not in table
 
 
 def test_values_between_points_and_none_outside():
@@ -124,16 +247,16 @@ def test_pooled_psnr():
 
 
 def test_readme_is_renewed_between_its_marks(result, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{compare.START}\nold\n{compare.END}\nafter\n")
-    compare.renew_readme(result, "some", readme)
-    text = readme.read_text()
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.START}\nold\n{readme.END}\nafter\n")
+    readme.renew(result, "some", path)
+    text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "data/results/some.png" in text
-    compare.renew_readme(result, "some", readme)
-    assert readme.read_text() == text
-    readme.write_text("nothing")
+    readme.renew(result, "some", path)
+    assert path.read_text() == text
+    path.write_text("nothing")
     with pytest.raises(FileError, match="no lines"):
-        compare.renew_readme(result, "some", readme)
+        readme.renew(result, "some", path)
 
 
 def test_published_figures_name_their_source():

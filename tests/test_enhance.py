@@ -7,8 +7,9 @@ import torch
 
 from plic_lib import datasets, images, metrics
 from plic_lib.errors import TrainingError
-from plic_lib.study import enhance, rivals
+from plic_lib.study import codecs, enhance, rivals
 from plic_lib.study.ablation import recipe
+from plic_lib.study.pictures import look_at
 from plic_lib.training import crops, losses
 
 CODEC = rivals.CODECS["AVIF"]
@@ -71,19 +72,34 @@ def test_it_learns_to_repair(folder, short, tmp_path):
     assert after < 0.97 * before, (before, after)
 
 
-def test_comparison_is_at_equal_bytes(tiny, folder):
-    rows = enhance.compare(tiny, enhance.Enhancer().eval(), CODEC, folder, [0.0, 2.0])
-    for row in rows:
-        files = row["files"]
+def test_other_pictures_or_another_encoder_are_another_training(folder, short, tmp_path):
+    """Whatever the folders are called."""
+    once = replace(recipe("variable", 0, steps=1), batch=2, crop=64, lpips=0.0, precision="no")
+    enhance.train(once, CODEC, (0, 20), [folder], tmp_path / "run")
+    moved = folder.rename(tmp_path / "moved")
+    enhance.train(once, CODEC, (0, 20), [moved], tmp_path / "run")
+    (moved / "coffee.png").unlink()
+    with pytest.raises(TrainingError, match="of another training"):
+        enhance.train(once, CODEC, (0, 20), [moved], tmp_path / "run")
+
+
+@pytest.mark.parametrize("container", [True, False])
+def test_comparison_is_at_equal_bytes(tiny, folder, container):
+    (folder / "chelsea.png").unlink()
+    low, high = enhance.compare(tiny, enhance.Enhancer().eval(), CODEC, look_at(folder), [1.0, 2.0], container)
+    for files in (low["files"], high["files"]):
         assert set(files) == {"end_to_end", "classic", "repaired"} and files["classic"]["bytes"] == files["repaired"]["bytes"]
-        excess = sum(max(0, c["bytes"] - e["bytes"]) for c, e in zip(files["classic"]["pictures"], files["end_to_end"]["pictures"]))
-        assert row["excess"] == excess and (row["larger"] == 0) == (excess == 0)
+        (own,), (other,) = (files[name]["pictures"] for name in ("end_to_end", "classic"))
+        assert own["bytes"] == pytest.approx(other["bytes"], rel=0.01) and own["picture"] == other["picture"]
+        assert other["container_bytes"] > 200 and other["bpp"] == metrics.bpp(other["bytes"], other["height"], other["width"])
         assert files["repaired"]["psnr"] == pytest.approx(files["classic"]["psnr"])  # the identity so far
-    assert rows[1]["files"]["end_to_end"]["bytes"] > rows[0]["files"]["end_to_end"]["bytes"]
+    assert high["files"]["end_to_end"]["bytes"] > low["files"]["end_to_end"]["bytes"]
+    data = codecs.ours(tiny).encode(images.read(folder / "coffee.png"), 2.0)
+    assert other["bytes"] + (0 if container else other["container_bytes"]) <= len(data)
 
 
 def test_the_sheet_begins_with_the_originals(tiny):
-    sheet = enhance.sheet(tiny, enhance.Enhancer().eval(), CODEC, 1.0)
+    sheet = enhance.sheet(tiny, enhance.Enhancer().eval(), rivals.JPEG, 1.0)
     assert sheet.shape == (3, 2 * enhance.PIECE, 4 * enhance.PIECE)
     left, top = enhance.PIECES["chelsea"]
     assert torch.equal(sheet[:, : enhance.PIECE, : enhance.PIECE], datasets.sample("chelsea")[:, top : top + 128, left : left + 128])

@@ -112,7 +112,7 @@ def test_samples_are_photographs():
 
 def test_kid_is_the_double_sum():
     a, b = torch.randn(5, 4), torch.randn(7, 4)
-    k = lambda p, q: float((p @ q / 4 + 1) ** 3)  # noqa: E731
+    k = lambda p, q: float((p @ q / 4 + 1) ** 3)
     expected = sum(k(p, q) for i, p in enumerate(a) for j, q in enumerate(a) if i != j) / 20
     expected += sum(k(p, q) for i, p in enumerate(b) for j, q in enumerate(b) if i != j) / 42
     expected -= 2 * sum(k(p, q) for p in a for q in b) / 35

@@ -127,7 +127,7 @@ def test_the_region_gains_and_the_rest_hardly_changes(mini):
     plain = codec.decode(mini, codec.encode(mini, x, 0.0))
     data = codec.encode(mini, x, 0.0, roi.level_map(mask, 2.0, 0.0))
     regional = codec.decode(mini, data)
-    error = lambda picture, where: float(((picture - x) ** 2)[:, where].mean())  # noqa: E731
+    error = lambda picture, where: float(((picture - x) ** 2)[:, where].mean())
     far = ~roi.box(x, 0, 0, 320, 256) | ~torch.nn.functional.max_pool2d(mask[None].float(), 129, 1, 64)[0].bool()
     assert error(regional, mask) < 0.8 * error(plain, mask)
     assert error(regional, far) == pytest.approx(error(plain, far), rel=0.1)

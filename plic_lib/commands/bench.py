@@ -7,8 +7,7 @@ from plic_lib.commands import options as common
 from plic_lib.commands.table import table
 from plic_lib.errors import UsageError
 from plic_lib.grid import MAX_PIXELS
-from plic_lib.study.bench import codecs as bench_codecs
-from plic_lib.study.bench import compressai as bench
+from plic_lib.study.bench import inputs, serial, sizes, training, zoo
 from plic_lib.training.presets import PRESETS
 
 CODEC_COLUMNS = {
@@ -72,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _serial(options: argparse.Namespace, tell) -> dict:
-    result = bench.run(options.model, options.runs)
+    result = serial.run(options.model, options.runs)
     rival = result["compressai"]
     width, height = rival["pixels"]
     tell(f"{result['model']} (N = {rival['N']}, M = {rival['M']}), {width} x {height}, one thread, median of {rival['runs']}")
@@ -87,21 +86,21 @@ def _serial(options: argparse.Namespace, tell) -> dict:
 
 
 def _codecs(options: argparse.Namespace, tell) -> dict:
-    common.known(options.codecs, bench_codecs.NAMES, "codec")
-    sizes = options.sizes or bench_codecs.SIZES
-    if max(sizes) * 1e6 > MAX_PIXELS:
+    common.known(options.codecs, sizes.NAMES, "codec")
+    megapixels = options.sizes or sizes.SIZES
+    if max(megapixels) * 1e6 > MAX_PIXELS:
         raise UsageError(f"--sizes takes megapixels up to {MAX_PIXELS / 1e6:g}")
-    result = bench_codecs.run(bench.load(options.model), options.codecs or bench_codecs.NAMES, sizes, options.runs)
+    result = sizes.run(inputs.load(options.model), options.codecs or sizes.NAMES, megapixels, options.runs)
     tell(
         f"{result['model']}, {result['cpu']}, one {'core' if result['pinned_to_one_core'] else 'thread'}, "
-        f"median of {options.runs} interleaved runs up to {bench_codecs.REPEAT_LIMIT:g} megapixels, one run above; load at the start "
+        f"median of {options.runs} interleaved runs up to {sizes.REPEAT_LIMIT:g} megapixels, one run above; load at the start "
         f"{result['load_at_start']:.1f}\nMB: the whole process, and what it has above an idle one; "
         "x: times the seconds of plic; *: random weights, so the bits mean nothing"
     )
     for size in sorted({row["megapixels"] for row in result["rows"]}):
         rows = [row for row in result["rows"] if row["megapixels"] == size]
         tell(f"\n{rows[0]['pixels'][0]} x {rows[0]['pixels'][1]}, {size:.2f} MP")
-        names = [row["codec"] + "*" * (row["codec"] in bench_codecs.COMPRESSAI) for row in rows]
+        names = [row["codec"] + "*" * (row["codec"] in zoo.CODECS) for row in rows]
         tell(
             table(
                 CODEC_COLUMNS, [(name, *(row.get(f) for f in CODEC_FIGURES[:-1]), row.get("reason", "")) for name, row in zip(names, rows)]
@@ -117,7 +116,7 @@ def _codecs(options: argparse.Namespace, tell) -> dict:
 
 def _training(options: argparse.Namespace, tell) -> dict:
     common.known([options.training], PRESETS, "preset")
-    result = bench.training(PRESETS[options.training], runs=options.runs, compiled=options.compile)
+    result = training.run(PRESETS[options.training], runs=options.runs, compiled=options.compile)
     tell(
         f"{options.training} (N = {result['N']}, M = {result['M']}), batch {result['batch']} of {result['crop']} x {result['crop']}, "
         f"{result['device']}, {result['threads']} threads, precision {result['precision']}"

@@ -91,7 +91,7 @@ def _region(options: argparse.Namespace, mask: Tensor, file: File) -> str:
     """What became of the region that was asked for."""
     if not mask.any():
         return "no face found, so there is none" if options.roi_faces else f"nothing is drawn in {options.roi_mask}, so there is none"
-    if file.level_map is None:
+    if file.level_map is None or file.map_bytes is None:
         return "has the level of the rest, so the file holds none"
     share = (file.level_map.labels != 0).mean()
     return f"{share:.1%} of the cells, level {file.levels.max():.3f}, map of {len(file.map_bytes)} bytes"

@@ -6,9 +6,12 @@ from pathlib import Path
 from plic_lib import checkpoint, datasets, files, images
 from plic_lib.commands import options as common
 from plic_lib.commands.table import table
-from plic_lib.study import ablation, enhance, evaluation, rivals
+from plic_lib.study import ablation, enhance, record, rivals
+from plic_lib.study.pictures import look_at
 from plic_lib.training import states
 
+#: what the bytes of the classic file are, by its name in the JSON
+KINDS = {"levels": "at equal bytes, the container counted", "levels_without_container": "at equal bytes, the container not counted"}
 FIGURES = ("bpp", "psnr", "ms_ssim", "lpips", "lpips_squeeze", "kid_alexnet")
 
 
@@ -32,19 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train or go on, measure both ways, print the figures."""
     common.known([options.codec], rivals.CODECS, "codec")
-    paths = datasets.find(options.eval)
     sheet = options.json and Path(options.json).with_suffix(".png")
-    common.check_outputs(options, [options.json, sheet], *paths)
+    common.check_outputs(options, [options.json, sheet], *datasets.find(options.eval))
+    pictures = look_at(options.eval)
     classic = rivals.CODECS[options.codec]
     is_state = options.model.endswith(".pt")
     model = states.freeze_state(options.model, Path(options.model).parent.name) if is_state else checkpoint.load(options.model)
     recipe = ablation.recipe("variable", options.seed, options.steps)
     network = enhance.train(recipe, classic, enhance.qualities(classic), options.data, options.out)
-    rows = enhance.compare(model, network, classic, options.eval, [float(level) for level in range(model.levels)])
-    shown = [(row["level"], name, *(figures.get(f) for f in FIGURES)) for row in rows for name, figures in row["files"].items()]
-    print(table({"level": "g", "codec": "", **dict.fromkeys(FIGURES, ".4f")}, shown))
+    levels = [float(level) for level in range(model.levels)]
+    found = {kind: enhance.compare(model, network, classic, pictures, levels, kind == "levels") for kind in KINDS}
+    for kind, text in KINDS.items():
+        shown = [(row["level"], name, *(figures.get(f) for f in FIGURES)) for row in found[kind] for name, figures in row["files"].items()]
+        print(f"{text}\n" + table({"level": "g", "codec": "", **dict.fromkeys(FIGURES, ".4f")}, shown))
     if options.json:
         files.write(sheet, images.to_bytes(enhance.sheet(model, network, classic, 1.0)))
-        about = {"command": options.command, **evaluation.provenance(model), "classic": classic.name}
-        about |= {"steps": recipe.steps, "seed": recipe.seed, "evaluated_on": Path(options.eval).name}
-        files.write_json(options.json, {**about, "levels": rows})
+        about = {"command": options.command, **record.provenance(model), "classic": classic.name, "settings": classic.settings()}
+        about |= {"steps": recipe.steps, "seed": recipe.seed, "evaluated_on": pictures.folder.name, "sha256": pictures.content}
+        files.write_json(options.json, about | found)

@@ -2,10 +2,11 @@
 
 import argparse
 
-from plic_lib import datasets, files
+from plic_lib import datasets, files, metrics
 from plic_lib.commands import options as common
 from plic_lib.commands.table import table
-from plic_lib.study import evaluation
+from plic_lib.study import evaluation, record
+from plic_lib.study.pictures import look_at
 
 COLUMNS = {
     "picture": "",
@@ -32,23 +33,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print the figures of each picture and the totals."""
-    paths = datasets.find(options.folder)
-    common.check_outputs(options, [options.json], *paths)
+    common.check_outputs(options, [options.json], *datasets.find(options.folder))
+    pictures, model = look_at(options.folder), common.load(options)
+    levels = options.rates if options.bpp is None else [evaluation.level_for_bpp(model, pictures, options.bpp)]
+
+    def keep(rows: list[dict]) -> None:
+        if options.json:
+            about = {"command": options.command, **record.provenance(model), "sha256": pictures.content}
+            about["not_measured"] = len(levels) * len(pictures.paths) - len(rows)
+            rows = sum(_by_level(rows, levels), [])
+            files.write_json(options.json, about | {"totals": _totals(rows, levels), "pictures": rows})
+
+    rows = record.collected(evaluation.evaluate(model, pictures, levels), keep)
+    rows, totals = sum(_by_level(rows, levels), []), _totals(rows, levels)
     tell = common.teller(options.json)
-    model = common.load(options)
-    levels = options.rates if options.bpp is None else [evaluation.level_for_bpp(model, options.folder, options.bpp)]
-    rows = evaluation.evaluate_folder(model, options.folder, levels)
-    totals = [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels]
     shown = rows + [{"picture": f"all {total['pictures']}", **total} for total in totals]
     tell(table(COLUMNS, [(row["picture"], *(row[name] for name in FIGURES)) for row in shown]))
     for total in totals:
+        ms_ssim = "-" if total["ms_ssim_pooled"] is None else f"{total['ms_ssim_pooled']:.5f}"
         tell(
             f"level {total['level']:.3f}: the files cost {total['overhead']:+.2%} over the float estimate, "
             f"{total['overhead_without_40_bytes_each']:+.2%} when 40 bytes a picture are set aside; "
-            f"over all pixels PSNR {total['psnr_pooled']:.3f} dB and MS-SSIM {total['ms_ssim_pooled']:.5f} (CLIC's script)"
+            f"over all pixels PSNR {total['psnr_pooled']:.3f} dB and MS-SSIM {ms_ssim} (CLIC's script)"
         )
-    if totals[0]["lpips"] is None:
-        tell("LPIPS left out: its weights are not here; see `plic doctor`")
-    if options.json:
-        about = {"command": options.command, **evaluation.provenance(model)}
-        files.write_json(options.json, {**about, "totals": totals, "pictures": rows})
+    if fault := metrics.weights_fault("alex"):
+        tell(f"LPIPS left out: the file of its weights {fault}; see `plic doctor`")
+
+
+def _by_level(rows: list[dict], levels: list[float]) -> list[list[dict]]:
+    return [[row for row in rows if row["level"] == level] for level in levels]
+
+
+def _totals(rows: list[dict], levels: list[float]) -> list[dict]:
+    return [evaluation.summary(found) for found in _by_level(rows, levels) if found]

@@ -2,12 +2,11 @@
 
 import argparse
 
-from tqdm.auto import tqdm
-
 from plic_lib import datasets, files
 from plic_lib.commands import options as common
 from plic_lib.commands.table import table
-from plic_lib.study import evaluation
+from plic_lib.study import record, regions
+from plic_lib.study.pictures import look_at
 
 COLUMNS = {"": "", "bytes": "d", "relative": "+.1%", "PSNR in": ".2f", "PSNR out": ".2f", "LPIPS in": ".4f", "LPIPS out": ".4f"}
 
@@ -23,12 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print the totals of the four kinds of files."""
-    paths = datasets.find(options.folder)
-    common.check_outputs(options, [options.json], *paths)
-    model = common.load(options)
+    common.check_outputs(options, [options.json], *datasets.find(options.folder))
+    pictures, model = look_at(options.folder), common.load(options)
     region, background = options.roi_rate, options.background_rate
-    rows = [evaluation.evaluate_region(model, path, region, background) for path in tqdm(paths, desc="pictures")]
-    total = evaluation.region_summary(rows)
+
+    def keep(rows: list[dict]) -> None:
+        if options.json:
+            about = {"command": options.command, **record.provenance(model), "sha256": pictures.content}
+            about |= {"region": region, "background": background, "rule": "central third in both directions"}
+            about["not_measured"] = len(pictures.paths) - len(rows)
+            files.write_json(options.json, about | {"totals": regions.summary(rows), "pictures": rows})
+
+    total = regions.summary(record.collected(regions.evaluate(model, pictures, region, background), keep))
     names = {
         "region": f"region {region:g}, rest {background:g}",
         "uniform_background": f"{background:g} everywhere",
@@ -36,16 +41,8 @@ def run(options: argparse.Namespace) -> None:
         "uniform_equal": "uniform, equal bytes",
     }
     whole = total["files"]["region"]["bytes"]
-    figures = ("psnr_inside", "psnr_outside", "lpips_inside", "lpips_outside")
-    shown = [(text, files_["bytes"], files_["bytes"] / whole - 1, *(files_[f] for f in figures)) for text, files_ in _named(names, total)]
+    kinds = [(text, total["files"][name]) for name, text in names.items()]
+    shown = [(text, kind["bytes"], kind["bytes"] / whole - 1, *(kind[metric] for metric in regions.METRICS)) for text, kind in kinds]
     tell = common.teller(options.json)
     tell(f"{total['pictures']} pictures, {total['map_bytes']} bytes of maps in all")
     tell(table(COLUMNS, shown))
-    if options.json:
-        about = {"command": options.command, **evaluation.provenance(model), "region": region, "background": background}
-        about |= {"rule": "central third in both directions"}
-        files.write_json(options.json, {**about, "totals": total, "pictures": rows})
-
-
-def _named(names: dict[str, str], total: dict) -> list[tuple[str, dict]]:
-    return [(text, total["files"][name]) for name, text in names.items()]

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         file = bitstream.File.unpack(data, bitstream.MAX_SIDE**2)
         # to decode a map of more cells could take minutes
-        labels = file.level_map.labels if file.map_bytes is not None and file.width * file.height <= MAX_PIXELS else None
+        level_map = file.level_map if file.width * file.height <= MAX_PIXELS else None
     except BitstreamError as error:
         raise BitstreamError(f"{options.input}: {error}") from error
     known = shipped.with_hash(file.model)
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         "width": file.width,
         "height": file.height,
         "level": file.level / LEVEL_STEPS,
-        "level_offsets": None if labels is None else [float(o) / OFFSET_STEPS for o in (labels.min(), labels.max())],
+        "level_offsets": None if level_map is None else [float(o) / OFFSET_STEPS for o in (level_map.labels.min(), level_map.labels.max())],
         "header_bytes": bitstream.HEADER_BYTES,
         "level_map_bytes": len(data) - bitstream.HEADER_BYTES - len(file.stream),
         "stream_bytes": len(file.stream),

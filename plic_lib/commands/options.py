@@ -79,10 +79,11 @@ def check_outputs(options: argparse.Namespace, outputs: list[str | Path | None],
     """Refuse to write over what is read, before any work: ``files.check_output`` for each, the model being read too."""
     model = getattr(options, "model", None)
     given = [path for path in (*inputs, model and shipped.find(model)) if path]
-    for path in filter(None, outputs):
-        files.check_output(path, *given)
+    for path in outputs:
+        if path is not None:
+            files.check_output(path, *given)
 
 
 def teller(*outputs: str | Path | None) -> Callable[..., None]:
     """``print`` for the user: on standard error where standard output carries a file."""
-    return functools.partial(print, file=sys.stderr) if files.STANDARD in map(str, outputs) else print
+    return functools.partial(print, file=sys.stderr) if files.STANDARD_OUTPUT & set(map(str, outputs)) else print

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from plic_lib import checkpoint, datasets, files, shipped
 from plic_lib.commands import options as common
-from plic_lib.study import compare, results, rivals
+from plic_lib.study import compare, readme, record, results, rivals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure what is not measured yet, gather it, print the table."""
     common.known(options.codecs, rivals.CODECS, "codec")
-    paths = datasets.find(options.folder)
-    common.check_outputs(options, [options.json], *paths)
     name = Path(options.folder).resolve().name
+    out = options.json or (compare.FOLDER if compare.FOLDER.is_dir() else Path()) / f"{name}.json"
+    common.check_outputs(options, [out], *datasets.find(options.folder))
     models = [checkpoint.load(model) for model in (shipped.available() if options.models is None else options.models)]
     result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
     if result is None:  # not the first of several processes
         return
-    about = {"command": f"plic results {name}", "folder": name, "versions": results.versions()}
-    files.write_json(options.json or compare.FOLDER / f"{name}.json", {**about, **result}, indent=None)
+    about = {"command": f"plic results {name}", "folder": name, "versions": record.versions()}
+    files.write_json(out, {**about, **result}, indent=None)
     tell = common.teller(options.json)
     for what, reason in result["missing"].items():
         tell(f"left out: {what} ({reason})")
-    tell(compare.readme_table(result))
+    tell(readme.table(result))
     if options.readme:
-        compare.readme_figure(result, compare.FOLDER / f"{name}.png")
-        compare.renew_readme(result, name)
+        from plic_lib.course import curves  # which draws: nothing else here needs matplotlib
+
+        curves.results_figure(result, compare.FOLDER / f"{name}.png")
+        readme.renew(result, name)

@@ -7,6 +7,7 @@ from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.rcsetup import cycler
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def use_style() -> None:
             "axes.spines.right": False,
             "axes.grid": True,
             "grid.alpha": 0.25,
-            "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY]),
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY]),
             "image.interpolation": "nearest",
         }
     )
@@ -67,15 +68,16 @@ def show_maps(maps: Mapping[str, Tensor], unit: str, width: float = 9.5, divergi
     figure, axes = plt.subplots(1, len(maps), figsize=(width, width / len(maps) * 0.85 + 0.5), squeeze=False)
     reach = lambda m: float(m.abs().flatten().quantile(0.995))  # one extreme cell would darken all others  # noqa: E731
     top = max(reach(m) for m in maps.values())
+    drawn = []
     for axis, (title, values) in zip(axes[0], maps.items()):
         limit = top if shared else reach(values)
-        drawn = axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=-limit if diverging else 0, vmax=limit)
+        drawn.append(axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=-limit if diverging else 0, vmax=limit))
         axis.set_title(title)
         axis.axis("off")
         if not shared:
-            figure.colorbar(drawn, ax=axis, shrink=0.8, label=unit)
+            figure.colorbar(drawn[-1], ax=axis, shrink=0.8, label=unit)
     if shared:
-        figure.colorbar(drawn, ax=axes[0].tolist(), shrink=0.8, label=unit)
+        figure.colorbar(drawn[-1], ax=axes[0].tolist(), shrink=0.8, label=unit)
     return figure
 
 

@@ -15,6 +15,8 @@ from plic_lib import codec, images, metrics, roi
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.course.painter import Canvas
 from plic_lib.grid import CELL, ceil_div
+from plic_lib.study.codecs import analysed
+from plic_lib.study.measure import Measurement, measure
 
 
 class Rendering(NamedTuple):
@@ -25,7 +27,7 @@ class Rendering(NamedTuple):
     picture: Tensor  #: decoded from ``data``, 8-bit values in [0, 1]
     bpp: float
     psnr: float
-    lpips: float | None  #: None where the weights are missing
+    lpips: float | None  #: None where the weights are missing or the picture is too small
 
     def caption(self) -> str:
         """The figures in one line."""
@@ -35,12 +37,9 @@ class Rendering(NamedTuple):
 
 def render(model: TrainedModel, image: Tensor, analysis: codec.Analysis, level: float) -> Rendering:
     """Encode at a level, decode the bytes, measure."""
-    data = codec.encode_latents(model, analysis, level)
-    picture = images.to_tensor(images.to_image(codec.decode(model, data)))
-    height, width = image.shape[1:]
-    return Rendering(
-        level, data, picture, metrics.bpp(len(data), height, width), metrics.psnr(image, picture), metrics.lpips_or_none(image, picture)
-    )
+    shown = measure(analysed(model, analysis), image, level)
+    psnr, lpips = metrics.psnr(image, shown.decoded), metrics.lpips_or_none(image, shown.decoded)
+    return Rendering(level, shown.data, shown.decoded, shown.bpp, psnr, lpips)
 
 
 def _png(picture: Tensor) -> bytes:
@@ -129,12 +128,11 @@ class RegionRendering(NamedTuple):
         size, uniform = len(self.data), len(self.uniform_data)
         height, width = self.mask.shape
         text = f"{size:,} bytes · {metrics.bpp(size, height, width):.3f} bpp · {size / uniform - 1:+.1%} over {uniform:,} bytes without a region"
+        inside, outside, uniform_inside, uniform_outside = self.psnr
         if self.mask.any():
-            inside, outside, uniform_inside, uniform_outside = self.psnr
-            text += (
-                f" · region ({self.mask.float().mean():.0%} of the picture) {inside:.1f} dB instead of {uniform_inside:.1f}"
-                f" · rest {outside:.1f} dB instead of {uniform_outside:.1f}"
-            )
+            text += f" · region ({self.mask.float().mean():.0%} of the picture) {inside:.1f} dB instead of {uniform_inside:.1f}"
+            if not self.mask.all():
+                text += f" · rest {outside:.1f} dB instead of {uniform_outside:.1f}"
         return text
 
 
@@ -150,20 +148,16 @@ def render_region(
     height, width = image.shape[1:]
     mask = torch.from_numpy(cells).repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
     level_map = roi.level_map(mask, region, background)
-    uniform_data, uniform_picture = _uniform(model, analysis, background)
-    data, picture = uniform_data, uniform_picture
-    if level_map is not None:
-        data = codec.encode_latents(model, analysis, background, level_map)
-        picture = images.to_tensor(images.to_image(codec.decode(model, data)))
-    psnr = tuple(metrics.psnr(image[:, where], shown[:, where]) for shown in (picture, uniform_picture) for where in (mask, ~mask))
-    return RegionRendering(data, picture, uniform_data, uniform_picture, mask, psnr)
+    uniform = _uniform(model, image, analysis, background)
+    shown = uniform if level_map is None else measure(analysed(model, analysis, level_map), image, background)
+    psnr = tuple(metrics.psnr(image[:, where], x.decoded[:, where]) for x in (shown, uniform) for where in (mask, ~mask))
+    return RegionRendering(shown.data, shown.decoded, uniform.data, uniform.decoded, mask, psnr)
 
 
 @functools.lru_cache(maxsize=4)
-def _uniform(model: TrainedModel, analysis: codec.Analysis, level: float) -> tuple[bytes, Tensor]:
-    """The file without a region and its picture, kept while the region changes."""
-    data = codec.encode_latents(model, analysis, level)
-    return data, images.to_tensor(images.to_image(codec.decode(model, data)))
+def _uniform(model: TrainedModel, image: Tensor, analysis: codec.Analysis, level: float) -> Measurement:
+    """The file without a region, kept while the region changes."""
+    return measure(analysed(model, analysis), image, level)
 
 
 class RoiPainter(ipywidgets.VBox):

@@ -1,9 +1,19 @@
-"""Measuring: our files beside those of others, always from real files. In reading order::
+"""Measuring: our files beside those of others, always from real files.
 
-    evaluation  figures of a model over a folder of pictures
-    rivals      other codecs behind one interface
+In reading order::
+
+    codecs      what every codec is here: a picture to bytes at a quality, and back; ours
+    measure     one picture through one codec: what all the rest is made of
+    pictures    the pictures of a folder, looked at before anything is measured
+    record      what figures depend on, written beside them
+    containers  how many bytes of a file are around the picture
+    vvc         VVC through the programs of vvenc
+    rivals      the classic codecs
+    evaluation  figures of a model over a set of pictures
+    regions     what another level in a region costs and gains
     results     every codec at every rate, points that go on where they stopped
-    compare     curves, BD-rates and intervals from results, and the README's section
+    compare     curves, BD-rates and intervals from results
+    readme      the README's section of results
     ablation    models that differ in one thing each
     enhance     a classic codec and a network that repairs its pictures (paper, section 3.2)
     bench       seconds and memory

@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 
 from plic_lib import codec, files, images
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.datasets import sample
+from plic_lib.datasets import find, sample
 from plic_lib.errors import TrainingError
 from plic_lib.model import MINI
-from plic_lib.study import evaluation
+from plic_lib.study import evaluation, record
+from plic_lib.study.pictures import Pictures, look_at
 from plic_lib.training.codec_task import CodecTask
 from plic_lib.training.presets import PRESETS
 from plic_lib.training.recipe import Recipe
@@ -49,12 +50,12 @@ def recipe(name: str, seed: int, steps: int = RUN_STEPS) -> Recipe:
     return replace(BASE.scaled(steps), seed=seed, **RUNS[name])
 
 
-def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS) -> Path:
+def run(name: str, seed: int, data: list[str], pictures: Pictures, work: Path, results: Path, steps: int = RUN_STEPS) -> Path:
     """Train and evaluate one run, unless its result is there.
 
     Args:
         data: folders of training pictures.
-        eval_folder: pictures whose files are measured, at each trained level.
+        pictures: what the files are measured of, at each trained level.
         work: folder for the training state of each run.
         results: folder for one JSON file a run, and for ``crops``.
 
@@ -64,33 +65,35 @@ def run(name: str, seed: int, data: list[str], eval_folder: str, work: Path, res
     Raises:
         TrainingError: the result that is there was made with another recipe or other pictures.
     """
-    path = Path(results) / f"{name}-{seed}.json"
+    path, folder = Path(results) / f"{name}-{seed}.json", state_folder(work, name, seed, data)
+    made_of = {"trained_on": contents(data), "sha256": pictures.content}
     if path.exists():
         found = json.loads(path.read_text())
-        if not made_with(found, recipe(name, seed, steps)) or found["evaluated_on"] != Path(eval_folder).name:
+        if not made_with(found, recipe(name, seed, steps)) or any(found.get(key) != value for key, value in made_of.items()):
             raise TrainingError(f"{path} is the result of another recipe or of other pictures; use another folder for the results")
         return path
-    folder = Path(work) / f"{name}-{seed}"
     Trainer(CodecTask(recipe(name, seed, steps)), data, folder).run()
     model = freeze_state(folder / "state.pt", f"{name}-{seed}")
     crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]
-    rows = evaluation.evaluate_folder(model, eval_folder, levels)
+    rows = list(evaluation.evaluate(model, pictures, levels))
     log = files.read_json_lines(folder / "log.jsonl")
-    files.write_json(
-        path,
-        {
-            "run": name,
-            "seed": seed,
-            **evaluation.provenance(model),
-            "evaluated_on": Path(eval_folder).name,
-            "changes": {k: asdict(v) if k == "widths" else v for k, v in RUNS[name].items()},
-            "last_training_line": next(line for line in reversed(log) if "loss" in line),
-            "totals": [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels],
-            "pictures": rows,
-        },
-    )
+    about = {"run": name, "seed": seed, **record.provenance(model), "evaluated_on": pictures.folder.name, **made_of}
+    about["changes"] = {k: asdict(v) if k == "widths" else v for k, v in RUNS[name].items()}
+    about["last_training_line"] = next((line for line in reversed(log) if "loss" in line), None)
+    totals = [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels]
+    files.write_json(path, about | {"totals": totals, "pictures": rows})
     return path
+
+
+def contents(data: list[str]) -> str:
+    """A hash of all training pictures, whatever they are called."""
+    return files.sha256_of_all([path for folder in data for path in find(folder)])
+
+
+def state_folder(work: str | Path, name: str, seed: int, data: list[str]) -> Path:
+    """Where the training state of a run lies: other training pictures have another folder."""
+    return Path(work) / f"{name}-{seed}-{contents(data)[:8]}"
 
 
 def made_with(result: dict, recipe: Recipe) -> bool:
@@ -108,17 +111,18 @@ def crops(model: TrainedModel, path: str | Path) -> None:
     for name, (top, left) in PIECES.items():
         x_hat = codec.decode(model, codec.encode(model, sample(name), 0.0))
         pieces.append(x_hat[:, top : top + PIECE, left : left + PIECE])
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    images.to_image(torch.cat(pieces, 2)).save(path, optimize=True)
+    with files.whole(path) as file:
+        images.to_image(torch.cat(pieces, 2)).save(file, "PNG", optimize=True)
 
 
 def run_all(
     names: list[str], seeds: list[int], data: list[str], eval_folder: str, work: Path, results: Path, steps: int = RUN_STEPS
 ) -> None:
     """``run`` for every name and seed, the first seed of all before the second."""
-    for seed in seeds:
-        for name in tqdm(names, desc=f"runs with seed {seed}"):
-            run(name, seed, data, eval_folder, work, results, steps)
+    pictures = look_at(eval_folder)
+    for seed in dict.fromkeys(seeds):
+        for name in tqdm(list(dict.fromkeys(names)), desc=f"runs with seed {seed}"):
+            run(name, seed, data, pictures, work, results, steps)
 
 
 def difference(one: dict, other: dict, metric: str) -> float | None:

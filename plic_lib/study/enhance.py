@@ -6,6 +6,9 @@ what they may change: there all bits, here only the picture after them.
 """
 
 import copy
+import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, images, metrics
+from plic_lib import codec, datasets, files, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.errors import TrainingError
-from plic_lib.study import rivals
-from plic_lib.study.rivals import Codec
+from plic_lib.study.codecs import Codec, ours
+from plic_lib.study.measure import METRICS, Measurement, mean, measure
+from plic_lib.study.pictures import Pictures, named
 from plic_lib.training import losses, probe
 from plic_lib.training.crops import RandomCrops
 from plic_lib.training.recipe import Recipe
@@ -66,14 +70,13 @@ class DecodedCrops(Dataset):
     def __getitem__(self, k: int) -> Tensor:
         x = self.crops[k]
         quality = int(np.random.default_rng([self.crops.seed, k, 1]).integers(self.lowest, self.highest + 1))
-        decoded = self.codec.decode(self.codec.encode(x, quality))
-        return torch.stack([x, decoded[:, : x.shape[1], : x.shape[2]]])
+        return torch.stack([x, self.codec.decode(self.codec.encode(x, quality))])
 
 
 def qualities(codec: Codec) -> tuple[int, int]:
     """The qualities to train on: from the fewest bits to about 0.2 bpp, where repairs show."""
     x = datasets.sample("coffee")
-    return codec.lowest, rivals.encode_to_bytes(codec, x, x.shape[1] * x.shape[2] // 40)[1]
+    return codec.lowest, codec.encode_to_bytes(x, x.shape[1] * x.shape[2] // 40)[1]
 
 
 class RepairTask(Task):
@@ -93,6 +96,8 @@ class RepairTask(Task):
 
     def dataset(self, crops: RandomCrops) -> Dataset:
         """As ``Task.dataset``: pairs."""
+        made_of = {"codec": self.codec.settings(), "qualities": self.qualities, "pictures": files.sha256_of_all(crops.paths)}
+        self.repairs = json.dumps(made_of)
         return DecodedCrops(crops, self.codec, *self.qualities)
 
     def step(self, number: int, batch: Tensor) -> dict:
@@ -101,7 +106,9 @@ class RepairTask(Task):
         x_hat = self.shared_model(decoded).float()
         weights = self.recipe.weights(number)
         terms = self.picture_terms(number, x, x_hat, weights)
-        return self.descend(number, losses.objective(weights, terms), {k: v for k, v in terms._asdict().items() if k not in ("rate", "gan")})
+        return self.descend(
+            number, losses.objective(weights, terms), {k: v for k, v in terms._asdict().items() if k not in ("rate", "gan")}
+        )
 
     def check(self) -> tuple[list[dict], Tensor]:
         """As ``Task.check``: photographs that are never trained on, at the lowest quality."""
@@ -114,12 +121,14 @@ class RepairTask(Task):
 
     def state_dict(self) -> dict:
         """As ``Task.state_dict``."""
-        return super().state_dict() | {"repairs": [self.codec.name, *self.qualities]}
+        return super().state_dict() | {"repairs": self.repairs}
 
     def load_state_dict(self, state: dict) -> None:
         """As ``Task.load_state_dict``."""
-        if state.get("repairs") != [self.codec.name, *self.qualities]:
-            raise TrainingError(f"this state is of another training than of {self.codec.name} at qualities {self.qualities}; use another folder")
+        if state.get("repairs") != self.repairs:
+            raise TrainingError(
+                f"this state is of another training than of {self.codec.name} at qualities {self.qualities} on these pictures; use another folder"
+            )
         super().load_state_dict(state)
 
 
@@ -133,42 +142,56 @@ def train(recipe: Recipe, codec: Codec, qualities: tuple[int, int], folders: lis
 @torch.no_grad()
 def repair(network: Enhancer, decoded: Tensor) -> Tensor:
     """A decoded picture (3, H, W), repaired, as 8-bit values in [0, 1]."""
-    return images.to_tensor(images.to_image(network(decoded[None])[0]))
+    return images.eight_bit(network(decoded[None])[0])
 
 
-def compare(model: TrainedModel, network: Enhancer, classic: Codec, folder: str | Path, levels: list[float]) -> list[dict]:
-    """The end-to-end codec against the classic one, with and without the network, at equal bytes.
+def repaired(classic: Codec, network: Enhancer) -> Codec:
+    """The classic codec whose decoder ends with the network."""
+    return replace(classic, name=f"{classic.name}, repaired", decode=lambda data: repair(network, classic.decode(data)))
 
-    Each picture is coded by ``model`` at each level; the classic file is the largest one of at most those bytes.
+
+def at_equal_bytes(
+    model: TrainedModel, network: Enhancer, classic: Codec, x: Tensor, level: float, container: bool = True
+) -> dict[str, Measurement]:
+    """A picture at about ``level``: "classic" and "repaired" of one file, "end_to_end" of as many bytes, within 1 % where the levels reach.
+
+    Args:
+        container: whether the container of the classic file counts, which our files have not.
+    """
+    analysis = codec.analyse(model, x)
+    quality = classic.encode_to_bytes(x, len(codec.encode_latents(model, analysis, level)))[1]
+    found = {"classic": measure(classic, x, quality), "repaired": measure(repaired(classic, network), x, quality)}
+    size = len(found["classic"].data) - (0 if container else found["classic"].container_bytes)
+    _, own = codec.encode_to_bpp(model, analysis, metrics.bpp(size, *x.shape[1:]), tolerance=0.005)
+    return {"end_to_end": measure(ours(model), x, own), **found}
+
+
+def compare(
+    model: TrainedModel, network: Enhancer, classic: Codec, pictures: Pictures, levels: Iterable[float], container: bool = True
+) -> list[dict]:
+    """The end-to-end codec against the classic one, with and without the network, ``at_equal_bytes`` of every picture.
 
     Returns:
         One row a level: ``files`` holds "end_to_end", "classic" and "repaired", each with the mean metrics, KID
-        on AlexNet features and, in ``pictures``, the figures of each picture. ``larger`` counts the
-        pictures whose smallest classic file is larger than the other one (by ``excess`` bytes in all).
+        on AlexNet features and, in ``pictures``, the figures of each picture.
     """
     rows = []
     for level in levels:
-        sets = {name: (metrics.SetQuality(), []) for name in ("end_to_end", "classic", "repaired")}
-        row = {"level": level, "larger": 0, "excess": 0}
-        for path in tqdm(datasets.find(folder), desc=f"level {level:g}"):
-            x = images.read(path)
-            data = codec.encode(model, x, level)
-            file, _ = rivals.encode_to_bytes(classic, x, len(data))
-            decoded = classic.decode(file)[:, : x.shape[1], : x.shape[2]]
-            row["larger"] += len(file) > len(data)
-            row["excess"] += max(0, len(file) - len(data))
-            own = images.to_tensor(images.to_image(codec.decode(model, data)))
-            for (whole, pictures), x_hat, size in zip(
-                sets.values(), (own, decoded, repair(network, decoded)), (len(data), len(file), len(file))
-            ):
-                whole.add(x, x_hat)
-                figures = {"picture": path.name, "bytes": size, "bpp": metrics.bpp(size, *x.shape[1:])}
-                pictures.append(figures | metrics.quality(x, x_hat))
-        row["files"] = {}
-        for name, (whole, pictures) in sets.items():
-            mean = {k: sum(p[k] for p in pictures) / len(pictures) for k, v in pictures[0].items() if isinstance(v, float | int)}
-            row["files"][name] = mean | whole.figures() | {"pictures": pictures}
-        rows.append(row)
+        sets = {name: metrics.SetQuality() for name in ("end_to_end", "classic", "repaired")}
+        columns = {name: [] for name in sets}
+        for path, about in tqdm(list(zip(pictures.paths, pictures.rows())), desc=f"level {level:g}"):
+            with named(path):
+                found = at_equal_bytes(model, network, classic, images.read(path), level, container)
+            for name, measured in found.items():
+                sets[name].add(measured.picture, measured.decoded)
+                row = about | measured.row()
+                if not container and name != "end_to_end":
+                    row["bytes"] -= row["container_bytes"]
+                    row["bpp"] = metrics.bpp(row["bytes"], row["height"], row["width"])
+                columns[name].append(row)
+        means = {name: {key: mean(row[key] for row in found) for key in ("bytes", "bpp", *METRICS)} for name, found in columns.items()}
+        of_all = {name: means[name] | sets[name].figures() | {"pictures": found} for name, found in columns.items()}
+        rows.append({"level": level, "container": container, "files": of_all})
     return rows
 
 
@@ -182,8 +205,7 @@ def sheet(model: TrainedModel, network: Enhancer, classic: Codec, level: float) 
     rows = []
     for name, (left, top) in PIECES.items():
         x = datasets.sample(name)
-        data = codec.encode(model, x, level)
-        decoded = classic.decode(rivals.encode_to_bytes(classic, x, len(data))[0])[:, : x.shape[1], : x.shape[2]]
-        pictures = (x, decoded, repair(network, decoded), codec.decode(model, data))
+        found = at_equal_bytes(model, network, classic, x, level)
+        pictures = [x, *(found[kind].decoded for kind in ("classic", "repaired", "end_to_end"))]
         rows.append(torch.cat([p[:, top : top + PIECE, left : left + PIECE] for p in pictures], dim=2))
     return torch.cat(rows, dim=1)

@@ -2,59 +2,49 @@
 
 A *point* is one codec at one quality over all pictures. Each point is a JSON file of its
 own until all are there: a run that is stopped goes on, and the processes that
-``accelerate launch`` starts share the points.
+``accelerate launch`` starts share the points. A point is found again by what it was made
+of: the contents of the pictures, the codec's settings or model, and the metrics.
 """
 
 import hashlib
-import importlib.metadata
 import json
-import time
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from accelerate import Accelerator, InitProcessGroupKwargs
-from PIL import features
 from tqdm.auto import tqdm
 
-from plic_lib import codec, datasets, files, images, metrics
+from plic_lib import files, images, metrics
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.errors import CodecFailed
 from plic_lib.study import evaluation, rivals
-from plic_lib.study.evaluation import QUALITY
-from plic_lib.study.rivals import Codec
+from plic_lib.study.codecs import Codec, ours
+from plic_lib.study.measure import METRICS, mean, measure
+from plic_lib.study.pictures import Pictures, look_at, named
 
 TARGETS = (0.075, 0.15, 0.3)  #: bits per pixel over the whole set, as in the challenge (paper, Table 1)
 
 
-def learned(model: TrainedModel, step: float = 0.25) -> Codec:
-    """One of our models as a ``Codec``: its quality is the level."""
-    highest = model.levels - 1
-    points = tuple(i * step for i in range(round(highest / step) + 1))
-    encode = lambda x, level: codec.encode(model, x, level)  # noqa: E731
-    return Codec(model.name, 0, highest, points, encode, lambda data: codec.decode(model, data))
+class Task(NamedTuple):
+    """One point to measure."""
+
+    codec: Codec
+    quality: float | None  #: None: the level at which ``model`` meets ``target``
+    model: TrainedModel | None = None
+    target: float | None = None
+
+    def path(self, work: Path, pictures: Pictures) -> Path:
+        """Where its point lies: named so that a person can tell, and by all that it depends on."""
+        depends = {"pictures": pictures.content, "codec": self.codec.settings(), "at": [self.quality, self.target], "metrics": _here()}
+        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+        name = "".join(c if c.isalnum() else "_" for c in self.codec.name)
+        return work / f"{name}-{f'{self.target:g}bpp' if self.quality is None else f'{self.quality:g}'}-{key}.json"
 
 
-def measure(which: Codec, quality: float, paths: list[Path]) -> dict:
-    """One point: lists over the pictures of bytes, seconds and every metric, and KID and FID of the set."""
-    columns = {name: [] for name in ("bytes", "encode_seconds", "decode_seconds", *QUALITY)}
-    whole = metrics.SetQuality()
-    for path in tqdm(paths, desc=f"{which.name} {quality:g}", leave=False):
-        x = images.read(path)
-        start = time.perf_counter()
-        data = which.encode(x, quality)
-        middle = time.perf_counter()
-        decoded = which.decode(data)
-        end = time.perf_counter()
-        x_hat = images.to_tensor(images.to_image(decoded[:, : x.shape[1], : x.shape[2]]))
-        whole.add(x, x_hat)
-        row = {"bytes": len(data), "encode_seconds": round(middle - start, 4), "decode_seconds": round(end - middle, 4)}
-        row |= {name: value if value is None else float(f"{value:.6g}") for name, value in metrics.quality(x, x_hat).items()}
-        for name, value in row.items():
-            columns[name].append(value)
-    columns = {name: None if values[0] is None else values for name, values in columns.items()}  # weights that are not here
-    return {"quality": quality, **whole.figures(), **columns}
-
-
-def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names: list[str] | None = None) -> dict | None:
+def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names: Iterable[str] | None = None) -> dict | None:
     """Measure everything that is not measured yet, and gather it.
 
     Args:
@@ -64,79 +54,99 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
         names: some of ``rivals.CODECS``; all without it.
 
     Returns:
-        ``pictures``, ``codecs`` (their points, fewest bits first), ``targets`` (our models at the three
-        rates), ``missing`` (codecs and metrics that cannot run here, with the reason); None in processes other than the first.
+        ``pictures``, ``codecs`` (what they ran with, and their points, fewest bits first), ``targets`` (our models at the three
+        rates), ``missing`` (codecs and metrics that cannot run here, or failed, with the reason); None in processes
+        other than the first.
     """
     processes = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))])
-    paths, work = datasets.find(folder), Path(work)
-    work.mkdir(parents=True, exist_ok=True)
-    wanted = [rivals.CODECS[name] for name in (rivals.CODECS if names is None else names)]
-    missing = {c.name: c.missing() for c in wanted if c.missing()}
-    # of several pictures with one name, and of changed ones, the sizes tell
-    content = hashlib.sha256(json.dumps([(path.name, path.stat().st_size) for path in paths]).encode()).hexdigest()
-    tasks = [(c, None, quality, None) for c in wanted if c.name not in missing for quality in c.points]
-    for model in models:
-        tasks += [(learned(model), model, quality, None) for quality in learned(model).points]
-        tasks += [(learned(model), model, None, target) for target in TARGETS]
+    pictures, work = look_at(folder), Path(work)
+    wanted = [rivals.CODECS[name] for name in dict.fromkeys(rivals.CODECS if names is None else names)]
+    missing = {codec.name: reason for codec in wanted if (reason := codec.missing())}
+    tasks = [Task(codec, quality) for codec in wanted if codec.name not in missing for quality in codec.qualities]
+    for codec, model in _labelled(models):
+        tasks += [Task(codec, quality, model) for quality in codec.qualities]
+        tasks += [Task(codec, None, model, target) for target in TARGETS]
     mine = tasks[processes.process_index :: processes.num_processes]
-    for which, model, quality, target in tqdm(mine, desc="points", disable=not processes.is_main_process):
-        path, key = _path(work, which, quality, target), {"pictures": content, "model": model and model.hash}
-        if _read(path, key) is not None:
-            continue
-        if quality is None:
-            quality = evaluation.level_for_bpp(model, folder, target)
-        files.write_json(path, {"key": key, "point": measure(which, quality, paths)})
+    for task in tqdm(mine, desc="points", disable=not processes.is_main_process):
+        path = task.path(work, pictures)
+        if "point" not in _read(path):
+            files.write_json(path, _attempt(task, pictures))
     processes.wait_for_everyone()
-    if not processes.is_main_process:
-        return None
-    sizes = [images.read(path).shape[1:] for path in tqdm(paths, desc="sizes", delay=2)]
-    pictures = [{"picture": path.name, "width": width, "height": height} for path, (height, width) in zip(paths, sizes)]
-    result = {"pictures": pictures, "codecs": {}, "targets": {}, "missing": missing}
-    result["missing"] |= {
-        metric: "weights not here, see plic doctor" for net, metric in metrics.NEEDED_FOR.items() if metrics.weights_fault(net)
-    }
-    for which, model, quality, target in tasks:
-        point = _read(_path(work, which, quality, target), {"pictures": content, "model": model and model.hash})
-        if target is None:
-            found = result["codecs"].setdefault(which.name, {"hash": model and model.hash, "points": []})
-            found["points"].append(point)
+    return _gather(tasks, work, pictures, missing) if processes.is_main_process else None
+
+
+def _labelled(models: list[TrainedModel]) -> list[tuple[Codec, TrainedModel]]:
+    """Each model once, under a name that no other codec has: two files of one name are told apart by their hashes."""
+    models = list({model.hash: model for model in models}.values())
+    taken = [model.name for model in models] + list(rivals.CODECS)
+    label = lambda model: model.name if taken.count(model.name) == 1 else f"{model.name} {model.hash[:8]}"
+    return [(replace(ours(model), name=label(model)), model) for model in models]
+
+
+def _here() -> list[str]:
+    """The networks whose weights are here: what decides which metrics a point has."""
+    return [net for net in metrics.WEIGHT_FILES if not metrics.weights_fault(net)]
+
+
+def _read(path: Path) -> dict:
+    """The file of a point; empty where there is none, or half of one."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _attempt(task: Task, pictures: Pictures) -> dict:
+    """The point, or the reason why a codec has none: then the others are measured all the same."""
+    try:
+        quality = task.quality
+        if quality is None:
+            quality = evaluation.level_for_bpp(task.model, pictures, task.target)
+        return {"point": point(task.codec, quality, pictures)}
+    except CodecFailed as error:
+        return {"reason": str(error)}
+
+
+def point(codec: Codec, quality: float, pictures: Pictures) -> dict:
+    """Lists over the pictures of bytes, seconds and every metric, and KID and FID of the set. Raises CodecFailed with the file's name."""
+    rows, whole = [], metrics.SetQuality()
+    for path in tqdm(pictures.paths, desc=f"{codec.name} {quality:g}", leave=False):
+        with named(path):
+            measured = measure(codec, images.read(path), quality)
+            whole.add(measured.picture, measured.decoded)
+            row = measured.row()
+            rows.append(
+                {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items() if name != "bpp"}
+            )
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {"quality": quality, **whole.figures(), **{name: None if set(column) == {None} else column for name, column in columns.items()}}
+
+
+def _gather(tasks: list[Task], work: Path, pictures: Pictures, missing: dict[str, str]) -> dict:
+    """All points in one table."""
+    result = {"pictures": pictures.rows(), "sha256": pictures.content, "codecs": {}, "targets": {}, "missing": missing}
+    found = [(task, _read(task.path(work, pictures))) for task in tasks]
+    missing |= {task.codec.name: content.get("reason", "not measured") for task, content in found if "point" not in content}
+    missing |= {metric: "weights not here, see plic doctor" for net, metric in metrics.NEEDED_FOR.items() if net not in _here()}
+    for task, content in found:
+        name = task.codec.name
+        if name in missing:
+            continue
+        if task.target is None:
+            about = {"hash": task.model and task.model.hash, "settings": task.codec.settings(), "points": []}
+            result["codecs"].setdefault(name, about)["points"].append(content["point"])
         else:
-            result["targets"].setdefault(which.name, []).append({"target": target, **_table_row(point, pictures)})
+            result["targets"].setdefault(name, []).append({"target": task.target, **_table_row(content["point"], pictures)})
     return result
 
 
-def _path(work: Path, which: Codec, quality: float | None, target: float | None) -> Path:
-    return work / f"{which.name.replace(' ', '')}-{f'{target:g}bpp' if quality is None else f'{quality:g}'}.json"
-
-
-def _read(path: Path, key: dict) -> dict | None:
-    """A point that was measured on these pictures with this model, or None."""
-    if not path.exists():
-        return None
-    content = json.loads(path.read_text())
-    return content["point"] if content["key"] == key else None
-
-
-def _table_row(point: dict, pictures: list[dict]) -> dict:
+def _table_row(point: dict, pictures: Pictures) -> dict:
     """One line of Table 1: over all pixels as the challenge's script counts, and as means over the pictures."""
-    pixels = [p["width"] * p["height"] for p in pictures]
-    mean = lambda name: None if point[name] is None else sum(point[name]) / len(pictures)  # noqa: E731
     return {
         "level": point["quality"],
-        "bpp": 8 * sum(point["bytes"]) / sum(pixels),
-        "psnr_pooled": evaluation.pooled_psnr(point["psnr"], pixels),
-        "ms_ssim_pooled": sum(n * v for n, v in zip(pixels, point["ms_ssim"])) / sum(pixels),
-        **{name: mean(name) for name in QUALITY},
+        "bpp": 8 * sum(point["bytes"]) / sum(pictures.pixels),
+        **evaluation.pooled({name: point[name] or [None] * len(pictures.paths) for name in ("psnr", "ms_ssim")}, pictures.pixels),
+        **{name: mean(point[name] or []) for name in METRICS},
         **{name: point[name] for name in ("patches", "kid_alexnet", "kid", "fid")},
     }
-
-
-def versions() -> dict:
-    """What the figures depend on."""
-    found = {name: features.version(name) for name in ("libjpeg_turbo", "jpg_2000", "webp", "avif")}
-    found |= {package: importlib.metadata.version(package) for package in ("pillow", "torch", "torchmetrics", "lpips", "pytorch-msssim")}
-    if rivals.CODECS["HEVC"].missing() is None:
-        import pillow_heif
-
-        found["heif"] = pillow_heif.libheif_info()["HEIF"]
-    return found

@@ -1,6 +1,11 @@
-"""Speed and memory, each figure from runs of its own. In reading order::
+"""Speed and memory, each figure from runs of its own.
 
-    process     a call in a fresh process, so that its largest memory is its own
-    compressai  coding and training beside CompressAI's of the same width
-    codecs      our codec beside other codecs, over picture sizes
+In reading order::
+
+    inputs    what is timed: pictures of any size, models
+    process   a call in a fresh process, so that its largest memory is its own
+    zoo       CompressAI's models as codecs
+    sizes     our codec beside other codecs, over picture sizes
+    serial    coding beside CompressAI's serial context model of the same width
+    training  our training loop beside CompressAI's
 """

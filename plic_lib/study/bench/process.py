@@ -1,9 +1,11 @@
-"""A function call in a fresh process, so that its largest memory is its own."""
+"""A function call in a fresh process, so that its largest memory is its own; how much that is."""
 
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -15,7 +17,13 @@ from tqdm.auto import tqdm
 
 from plic_lib import memory
 
-PRELOAD = ["plic_lib.study.bench.codecs", "skimage.io"]  #: what the server imports, so that no process has to
+PRELOAD = ["plic_lib.study.bench.sizes", "skimage.io"]  #: what the server imports, so that no process has to
+
+
+def peak_megabytes(who: int = resource.RUSAGE_SELF) -> float:
+    """Largest memory so far of this process, or with ``resource.RUSAGE_CHILDREN`` of a program that it called, in 10^6 bytes."""
+    peak = resource.getrusage(who).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 class NotMeasured(RuntimeError):

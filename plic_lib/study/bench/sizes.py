@@ -5,50 +5,30 @@ that hardly changes their speed, but their bits a pixel mean nothing.
 """
 
 import os
-import platform
 import resource
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from compressai import zoo
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from plic_lib import checkpoint, codec, images, metrics
+from plic_lib import checkpoint
 from plic_lib.checkpoint import TrainedModel
-from plic_lib.grid import CELL
-from plic_lib.study import evaluation, results, rivals
-from plic_lib.study.bench import compressai as bench
-from plic_lib.study.bench.process import NotMeasured, in_fresh_process
+from plic_lib.study import record, rivals
+from plic_lib.study.bench import zoo
+from plic_lib.study.bench.inputs import picture, shape
+from plic_lib.study.bench.process import NotMeasured, in_fresh_process, peak_megabytes
+from plic_lib.study.codecs import Codec, ours
+from plic_lib.study.measure import measure
 
 OURS = "plic"
-COMPRESSAI = {
-    "bmshj2018-hyperprior": zoo.bmshj2018_hyperprior,
-    "mbt2018-mean": zoo.mbt2018_mean,
-    "mbt2018": zoo.mbt2018,
-    "cheng2020-attn": zoo.cheng2020_attn,
-}
-NAMES = (OURS, *rivals.CODECS, *COMPRESSAI)
-SERIAL = ("mbt2018", "cheng2020-attn")  #: decode one latent position after the other
+NAMES = (OURS, *rivals.CODECS, *zoo.CODECS)
 SIZES = (0.25, 1.0, 2.0, 4.0, 12.0)  #: megapixels
-SERIAL_LIMIT = 2.0  #: megapixels; the serial ones are not timed above
+SERIAL_LIMIT = 2.0  #: megapixels; CompressAI's serial models are not timed above
 REPEAT_LIMIT = 2.0  #: megapixels; above, one run has to do
-QUALITY = 3  #: CompressAI's setting, 1 to 8; it decides the widths
 TARGET_BPP = 0.3  #: bits a pixel, for the classic codecs
-
-# What encoding and decoding are here: a picture to (what decoding takes, bytes), and back.
-Encode = Callable[[Tensor], tuple[Any, int]]
-Decode = Callable[[Any], Tensor]
-
-
-def shape(megapixels: float) -> tuple[int, int]:
-    """(height, width) in pixels of about that many megapixels: 3:2, sides in whole cells of 16."""
-    return tuple(CELL * max(1, round((megapixels * 1e6 * ratio) ** 0.5 / CELL)) for ratio in (2 / 3, 3 / 2))
 
 
 def run(model: TrainedModel, codecs: Iterable[str] = NAMES, sizes: Iterable[float] = SIZES, runs: int = 5) -> dict:
@@ -73,11 +53,32 @@ def run(model: TrainedModel, codecs: Iterable[str] = NAMES, sizes: Iterable[floa
         nothing. VVC is a program of its own: there the larger of it and its caller counts.
     """
     names = [name for name in NAMES if name == OURS or name in codecs]
-    sizes = sorted(set(sizes))
-    load = os.getloadavg()[0]
-    measured: dict[tuple[float, str], list[dict]] = {}
-    reasons: dict[tuple[float, str], str] = {}
-    qualities: dict[tuple[float, str], int] = {}
+    sizes, load = sorted(set(sizes)), os.getloadavg()[0]
+    measured, reasons = _take_turns(model, names, sizes, runs)
+    rows = [_row(size, name, measured.get((size, name), []), reasons.get((size, name))) for size in sizes for name in names]
+    _compare_with_ours(rows)
+    others = [codec for name, codec in {**rivals.CODECS, **zoo.CODECS}.items() if name in names and not codec.missing()]
+    return {
+        **record.provenance(model),
+        "threads": 1,
+        "pinned_to_one_core": hasattr(os, "sched_setaffinity"),
+        "load_at_start": load,
+        "target_bpp": TARGET_BPP,
+        "compressai_quality": zoo.QUALITY,
+        "settings": {codec.name: codec.settings() for codec in others},
+        "rows": rows,
+        "growth": [growth for name in names if (growth := _growth([row for row in rows if row["codec"] == name]))],
+    }
+
+
+Turn = tuple[float, str]  #: megapixels, and a codec's name
+
+
+def _take_turns(model: TrainedModel, names: list[str], sizes: list[float], runs: int) -> tuple[dict[Turn, list[dict]], dict[Turn, str]]:
+    """The figures of every run, and the reasons why there are none."""
+    measured: dict[Turn, list[dict]] = {}
+    reasons: dict[Turn, str] = {}
+    qualities: dict[Turn, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         checkpoint.save(model, path)
@@ -95,85 +96,43 @@ def run(model: TrainedModel, codecs: Iterable[str] = NAMES, sizes: Iterable[floa
                 measured.setdefault(turn, []).append(in_fresh_process(_measure, name, size, qualities.get(chosen), path))
             except NotMeasured as error:
                 reasons[turn] = str(error)
-    rows = [_row(size, name, measured.get((size, name), []), reasons.get((size, name))) for size in sizes for name in names]
-    _compare_with_ours(rows)
-    return {
-        **evaluation.provenance(model),
-        "threads": 1,
-        "pinned_to_one_core": hasattr(os, "sched_setaffinity"),
-        "versions": results.versions(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "load_at_start": load,
-        "target_bpp": TARGET_BPP,
-        "compressai_quality": QUALITY,
-        "rows": rows,
-        "growth": [growth for name in names if (growth := _growth([row for row in rows if row["codec"] == name]))],
-    }
+    return measured, reasons
 
 
 def _check(name: str, megapixels: float) -> None:
     if name in rivals.CODECS and (reason := rivals.CODECS[name].missing()):
         raise NotMeasured(reason)
-    if name in SERIAL and megapixels > SERIAL_LIMIT:
+    if name in zoo.SERIAL and megapixels > SERIAL_LIMIT:
         raise NotMeasured(f"decodes position by position: not timed above {SERIAL_LIMIT:g} megapixels")
 
 
 def _choose_quality(name: str, megapixels: float) -> int:
     height, width = shape(megapixels)
-    return rivals.encode_to_bytes(rivals.CODECS[name], bench.picture(height, width), int(TARGET_BPP * height * width / 8))[1]
+    return rivals.CODECS[name].encode_to_bytes(picture(height, width), int(TARGET_BPP * height * width / 8))[1]
 
 
 def _measure(name: str, megapixels: float, quality: int | None, model: Path) -> dict:
     """One run: seconds of encoding and of decoding, bits a pixel, megabytes."""
-    idle = bench.peak_megabytes()
-    encode, decode = _coder(name, quality, model)
-    decode(encode(bench.picture(128, 192))[0])
-    height, width = shape(megapixels)
-    x = bench.picture(height, width)
-    start = time.perf_counter()
-    packed, n_bytes = encode(x)
-    encoded = time.perf_counter()
-    decoded = decode(packed)
-    end = time.perf_counter()
-    if decoded.shape != x.shape:
-        raise RuntimeError(f"gave back {tuple(decoded.shape)} for {tuple(x.shape)}")
-    peak = max(bench.peak_megabytes(), bench.peak_megabytes(resource.RUSAGE_CHILDREN))
+    idle = peak_megabytes()
+    codec, quality = _codec(name, quality, model)
+    measure(codec, picture(128, 192), quality)
+    measured = measure(codec, picture(*shape(megapixels)), quality)
+    peak = max(peak_megabytes(), peak_megabytes(resource.RUSAGE_CHILDREN))
     return {
-        "bpp": metrics.bpp(n_bytes, height, width),
-        "encode_seconds": encoded - start,
-        "decode_seconds": end - encoded,
+        "bpp": measured.bpp,
+        "encode_seconds": measured.encode_seconds,
+        "decode_seconds": measured.decode_seconds,
         "peak_megabytes": peak,
         "megabytes_above_idle": peak - idle,
     }
 
 
-def _coder(name: str, quality: int | None, path: Path) -> tuple[Encode, Decode]:
-    if name in COMPRESSAI:
-        return _compressai(name)
+def _codec(name: str, quality: int | None, path: Path) -> tuple[Codec, float]:
+    """A codec by its name here, and the quality to time it at."""
     if name == OURS:
         model = checkpoint.load(path)
-        encode, decode = lambda x: codec.encode(model, x, (model.levels - 1) / 2), lambda data: codec.decode(model, data)
-    else:
-        rival = rivals.CODECS[name]
-        encode, decode = lambda x: rival.encode(x, quality), rival.decode
-    return lambda x: (data := encode(x), len(data)), decode
-
-
-def _compressai(name: str) -> tuple[Encode, Decode]:
-    torch.manual_seed(0)
-    networks = COMPRESSAI[name](quality=QUALITY, pretrained=False).eval()
-    networks.update(force=True)
-
-    def encode(x: Tensor):
-        packed = networks.compress(images.pad(x[None]))
-        return (packed, x.shape[1:]), sum(len(strings[0]) for strings in packed["strings"])
-
-    def decode(data) -> Tensor:
-        packed, (height, width) = data
-        return images.crop(networks.decompress(**packed)["x_hat"], height, width)[0]
-
-    return encode, decode
+        return replace(ours(model), name=OURS), (model.levels - 1) / 2
+    return (zoo.CODECS[name], zoo.QUALITY) if name in zoo.CODECS else (rivals.CODECS[name], quality)
 
 
 def _row(megapixels: float, name: str, runs: list[dict], reason: str | None) -> dict:
@@ -206,11 +165,3 @@ def _growth(rows: list[dict]) -> dict | None:
         growth[f"{what}_seconds_per_megapixel"] = [row[f"{what}_seconds"] / row["megapixels"] for row in ends]
     more = ends[1]["peak_megabytes"] - ends[0]["peak_megabytes"]
     return {**growth, "megabytes_per_megapixel": more / (ends[1]["megapixels"] - ends[0]["megapixels"])}
-
-
-def _cpu() -> str:
-    if (path := Path("/proc/cpuinfo")).exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
