@@ -12,7 +12,7 @@ from plic_lib.commands.main import main
 from plic_lib.model import Widths
 from plic_lib.study import rivals
 from plic_lib.study.bench import inputs, process, serial, sizes, training
-from plic_lib.training.trainer import Recipe
+from plic_lib.training.recipe import Recipe
 
 
 def test_benchmark_at_a_small_size():
@@ -33,10 +33,20 @@ def test_pictures_of_any_size():
     )
 
 
+def test_training_with_the_same_losses(needs_lpips):
+    recipe = Recipe(widths=Widths(N=16, M=24), batch=1, crop=64)
+    result = training.run(recipe, steps=1, runs=1)
+    assert set(result["samples_per_second"]) == {
+        "plic", "plic_without_perception", "plic_soap", "compressai", "compressai_perceptual"
+    }  # fmt: skip
+    assert result["ratio_perceptual"] > 0
+
+
 def test_training_benchmark_at_a_small_size():
     recipe = Recipe(widths=Widths(N=16, M=24), batch=1, crop=64, gan=5e-4, discriminator=8, lpips=0.0)
     result = training.run(recipe, steps=1, runs=1)
-    assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "compressai"}
+    assert set(result["samples_per_second"]) == {"plic", "plic_without_perception", "plic_soap", "plic_adversarial", "compressai"}
+    assert result["ratio_perceptual"] is None and result["soap_overhead"] > -1
     assert min(result["samples_per_second"].values()) > 0
 
 
