@@ -22,7 +22,12 @@ SCALE_MIN, SCALE_MAX = 0.11, 64.0
 
 
 def pdf(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> Tensor:
-    """Density at ``y``."""
+    """Density at ``y``; at the mode it meets itself.
+
+    >>> means, left, right = torch.tensor([0.0, 1.0, 3.0])
+    >>> pdf(torch.tensor([-1.0, 0.0, 3.0]), means, left, right)  # one scale out on either side
+    tensor([0.1210, 0.1995, 0.1210])
+    """
     t = y - means
     scales = torch.where(t < 0, scales_left, scales_right)
     peak = math.sqrt(2 / math.pi) / (scales_left + scales_right)
@@ -30,7 +35,12 @@ def pdf(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> 
 
 
 def cdf(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> Tensor:
-    """Probability of a value at most ``y``; ``w_l`` at the mode."""
+    """Probability of a value at most ``y``; ``w_l`` at the mode.
+
+    >>> means, left, right = torch.tensor([0.0, 1.0, 3.0])
+    >>> cdf(torch.tensor([-1.0, 0.0, 3.0]), means, left, right)
+    tensor([0.0793, 0.2500, 0.7620])
+    """
     t = y - means
     total = scales_left + scales_right
     left = scales_left / total * torch.erfc(-t.clamp(max=0) / (SQRT2 * scales_left))
@@ -39,7 +49,12 @@ def cdf(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> 
 
 
 def quantile(p: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) -> Tensor:
-    """The inverse of ``cdf`` for ``p`` in (0, 1)."""
+    """The inverse of ``cdf`` for ``p`` in (0, 1).
+
+    >>> means, left, right = torch.tensor([0.0, 1.0, 3.0])
+    >>> quantile(torch.tensor([0.0793, 0.25, 0.7620]), means, left, right).round(decimals=2)
+    tensor([-1.,  0.,  3.])
+    """
     total = scales_left + scales_right
     weight_left = scales_left / total
     left = scales_left * torch.special.ndtri((p / (2 * weight_left)).clamp(max=0.5))
@@ -48,7 +63,14 @@ def quantile(p: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor
 
 
 def sample(means: Tensor, scales_left: Tensor, scales_right: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One draw an element, of the shape that the three parameters broadcast to."""
+    """One draw an element, of the shape that the three parameters broadcast to and of the type of ``means``.
+
+    Drawn on the CPU, so that a generator gives the same on every device.
+
+    >>> draws = sample(torch.zeros(10_000), torch.tensor(1.0), torch.tensor(3.0), torch.Generator().manual_seed(0))
+    >>> draws.shape, round(float((draws < 0).float().mean()), 2)  # w_l is 1 / 4
+    (torch.Size([10000]), 0.25)
+    """
     shape = torch.broadcast_shapes(means.shape, scales_left.shape, scales_right.shape)
     p = torch.rand(shape, generator=generator, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
     # all in float64: float32 would round the largest p to 1, whose quantile is infinite
@@ -56,7 +78,11 @@ def sample(means: Tensor, scales_left: Tensor, scales_right: Tensor, generator: 
 
 
 def survival(distance: Tensor | float, scales: Tensor) -> Tensor:
-    """The share of one half's mass that lies farther than ``distance`` >= 0 from the mode."""
+    """The share of one half's mass that lies farther than ``distance`` >= 0 from the mode.
+
+    >>> survival(torch.tensor([0.0, 1.0, 3.0]), torch.tensor(1.0))
+    tensor([1.0000, 0.3173, 0.0027])
+    """
     return torch.erfc(distance / (SQRT2 * scales))
 
 
@@ -65,6 +91,10 @@ def bin_probability(y: Tensor, means: Tensor, scales_left: Tensor, scales_right:
 
     Each half contributes a difference of two erfc of *non-negative* arguments, which
     keeps its relative precision in the tails; ``cdf(b) - cdf(a)`` cancels there.
+
+    >>> symbols = torch.arange(-40, 121).double()
+    >>> round(float(bin_probability(symbols, *torch.tensor([0.3, 1.0, 3.0]).double()).sum()), 12)
+    1.0
     """
     a, b = y - means - 0.5, y - means + 0.5
     total = scales_left + scales_right
@@ -87,6 +117,11 @@ def bits(y: Tensor, means: Tensor, scales_left: Tensor, scales_right: Tensor) ->
         log(erfc(A) - erfc(B)) = log erfcx(A) - A² + log(1 - exp(A² - B²) erfcx(B) / erfcx(A))
 
     where A < B are the distances of the bin's near and far edge, over sqrt(2) scales.
+
+    >>> bits(torch.tensor([-1.0, 0.0, 3.0]), *torch.tensor([0.0, 1.0, 3.0])).round(decimals=2)
+    tensor([3.0500, 2.3600, 3.0500])
+    >>> round(float(bits(torch.tensor(300.0), *torch.tensor([0.0, 1.0, 3.0]))))  # a probability of 2 to the -7197
+    7197
     """
     t = y - means
     total = scales_left + scales_right

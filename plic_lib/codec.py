@@ -42,6 +42,12 @@ def encode(model: TrainedModel, image: Tensor, level: float, level_map: LevelMap
     Raises:
         ImageError: a picture of unsuitable shape.
         LevelError, LevelMapError: a level out of range, a map of unsuitable shape.
+
+    >>> from plic_lib import checkpoint, datasets
+    >>> model, picture = checkpoint.load("mini"), datasets.sample("coffee")[:, :128, :192]
+    >>> data = encode(model, picture, level=1.5)
+    >>> data[:4], len(data) < 128 * 192 / 8  # less than one bit a pixel
+    (b'PLIC', True)
     """
     return encode_latents(model, analyse(model, image), level, level_map)
 
@@ -52,6 +58,11 @@ def decode(model: TrainedModel, data: bytes, max_pixels: int = images.MAX_PIXELS
 
     Raises:
         BitstreamError: damaged, cut off, of another model or version, or larger than ``max_pixels``.
+
+    >>> from plic_lib import checkpoint, datasets
+    >>> model, picture = checkpoint.load("mini"), datasets.sample("coffee")[:, :100, :130]
+    >>> decode(model, encode(model, picture, level=1)).shape
+    torch.Size([3, 100, 130])
     """
     file, y_hat = decode_latents(model, data, max_pixels)
     return synthesise(model, y_hat, file)
@@ -134,6 +145,12 @@ def encode_to_bpp(
 
     Raises:
         LevelError: a target that is no number above 0; and as ``encode``.
+
+    >>> from plic_lib import checkpoint, datasets
+    >>> model, picture = checkpoint.load("mini"), datasets.sample("coffee")[:, :256, :384]
+    >>> data, level = encode_to_bpp(model, picture, bpp=0.15, tolerance=0.02)
+    >>> 0 < level < 2, abs(8 * len(data) / (256 * 384) / 0.15 - 1) < 0.02
+    (True, True)
     """
     if not 0 < bpp < math.inf:
         raise LevelError(f"the target is a number of bits per pixel above 0, not {bpp:g}")

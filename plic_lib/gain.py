@@ -25,6 +25,12 @@ class GainUnits(nn.Module):
         channels: channels of y (c in the paper).
         levels: number of trained gain vectors (n, three in the paper). Level 0 is the
             one with the fewest bits, level n - 1 the one with the most.
+
+    >>> units = GainUnits(channels=1)
+    >>> with torch.no_grad():
+    ...     units.theta += torch.tensor([[1.0], [4.0], [16.0]]).log()
+    >>> units.gain(torch.tensor([[0.0, 0.5, 1.0, 2.0]])).detach()  # half-way between two gains is their geometric mean
+    tensor([[[ 1.,  2.,  4., 16.]]])
     """
 
     def __init__(self, channels: int, levels: int = 3):

@@ -58,7 +58,13 @@ class Parameters(NamedTuple):
 
 
 class Plic(nn.Module):
-    """The codec's networks. Images are RGB in [0, 1], sides multiples of 64."""
+    """The codec's networks. Images are RGB in [0, 1], sides multiples of 64.
+
+    >>> networks = Plic(Widths(N=8, M=12))
+    >>> x_hat, y_bits, z_bits = networks(torch.rand(2, 3, 64, 128), level=torch.tensor([[1.0]]))
+    >>> x_hat.shape, y_bits.shape, z_bits.shape
+    (torch.Size([2, 3, 64, 128]), torch.Size([2, 12, 4, 8]), torch.Size([2, 8, 1, 2]))
+    """
 
     #: Of the latents y: what its ``bits`` says is trained, and from its ``survival`` the coding tables are made.
     density = asymmetric
