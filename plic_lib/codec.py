@@ -119,7 +119,7 @@ def decode_latents(model: TrainedModel, data: bytes, max_pixels: int = images.MA
 @torch.no_grad()
 def synthesise(model: TrainedModel, y_hat: Tensor, file: bitstream.File) -> Tensor:
     """Inverse gain and generator: y_hat -> the picture."""
-    y = y_hat * model.networks.gain_units.inverse_gain(_level_tensor(model, file.levels, y_hat.shape[2:]))
+    y = y_hat * model.networks.gain_units.inverse_gain(_level_tensor(model, file.levels, y_hat.shape))
     x_hat = in_strips(model.generator, y, 1, CELL)
     return images.crop(x_hat[0].clamp(0, 1), file.height, file.width).cpu()
 
@@ -215,7 +215,7 @@ def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: Leve
             raise LevelMapError(
                 f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; they have to lie between 0 and {model.levels - 1}"
             )
-    return _level_tensor(model, levels, analysis.y.shape[2:])
+    return _level_tensor(model, levels, analysis.y.shape)
 
 
 def _within(model: TrainedModel, levels: np.ndarray) -> bool:
@@ -223,10 +223,10 @@ def _within(model: TrainedModel, levels: np.ndarray) -> bool:
     return -1 / OFFSET_STEPS <= levels.min() and levels.max() <= model.levels - 1 + 1 / OFFSET_STEPS
 
 
-def _level_tensor(model: TrainedModel, levels: np.ndarray, grid: tuple[int, int]) -> Tensor:
-    """For the gain units; the cells that only pad the picture repeat the nearest one."""
+def _level_tensor(model: TrainedModel, levels: np.ndarray, shape: torch.Size) -> Tensor:
+    """For the gain units of latents of this shape; the cells that only pad the picture repeat the nearest one."""
     if levels.size > 1:
-        levels = np.pad(levels, [(0, size - known) for size, known in zip(grid, levels.shape)], mode="edge")
+        levels = np.pad(levels, [(0, size - known) for size, known in zip(shape[-2:], levels.shape)], mode="edge")
     return torch.from_numpy(levels.clip(0, model.levels - 1)).float().to(model.device)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from compressai import ans
+from compressai import ans  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -91,13 +91,13 @@ class Encoder(_Coder):
 
     def put_front(self, residuals: Tensor, left: Tensor, right: Tensor) -> None:
         """Residuals and scale indices of one front, flat, int64."""
-        r, left, right = residuals.numpy(), left.numpy(), right.numpy()
-        pairs, rest = SCALES * left + right, r.nonzero()[0]
+        r, lefts, rights = residuals.numpy(), left.numpy(), right.numpy()
+        pairs, rest = SCALES * lefts + rights, r.nonzero()[0]
         self._put((r != 0).astype(np.int64), self._zero_class[pairs], self.zero)
         r, pairs = r[rest], pairs[rest]
         positive = r > 0
         self._put(positive.astype(np.int64), self._side_class[pairs], self.side)
-        own = np.where(positive, right[rest], left[rest])
+        own = np.where(positive, rights[rest], lefts[rest])
         self._put(np.abs(r) - 1, self._magnitude_class[own], self.magnitude)
 
     def bytes(self) -> bytes:
@@ -139,19 +139,19 @@ class Decoder(_Coder):
 
     def get_front(self, left: Tensor, right: Tensor) -> Tensor:
         """Residuals of one front, flat, int64."""
-        left, right = left.numpy(), right.numpy()
-        pairs = SCALES * left + right
+        lefts, rights = left.numpy(), right.numpy()
+        pairs = SCALES * lefts + rights
         residuals = self._get(self._zero_class[pairs], self.zero)
         rest = residuals.nonzero()[0]
         if len(rest):
             positive = self._get(self._side_class[pairs[rest]], self.side) > 0
-            own = np.where(positive, right[rest], left[rest])
+            own = np.where(positive, rights[rest], lefts[rest])
             magnitudes = self._get(self._magnitude_class[own], self.magnitude) + 1
             residuals[rest] = np.where(positive, magnitudes, -magnitudes)
         return torch.from_numpy(residuals)
 
 
-def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor | None]) -> Tensor:
     """Go through all latents front by front, in integers.
 
     Args:

@@ -40,8 +40,8 @@ class MaskedConvolution(nn.Conv2d):
             mask[2 + dy, 2 + dx] = 1
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=2)  # pyright: ignore[reportOperatorIssue]
 
     def matrix(self) -> Tensor:
         """The weight as a matrix (C', 12 C) for the neighbours of one cell in the order of ``TAPS``."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plic_lib.layers import GDN, AttentionBlock, PooledDeconvolution, phases
+from plic_lib.layers import GDN, AttentionBlock, PooledDeconvolution, affine, phases
 
 #: Values of a piece of GDN's map: two of these and gamma fit into a core's second-level cache.
 PIECE = 2**17
@@ -37,7 +37,8 @@ def prepare(network: nn.Sequential, dtype: torch.dtype = torch.float32) -> nn.Mo
     """
     on_cpu = next(network.parameters()).device.type == "cpu"
     layers = [_FORMS.get(type(layer), copy.deepcopy)(layer) if on_cpu else copy.deepcopy(layer) for layer in network]
-    return Prepared(*layers).to(dtype=dtype, memory_format=torch.channels_last).requires_grad_(False)
+    prepared = Prepared(*layers).to(dtype=dtype)
+    return prepared.to(memory_format=torch.channels_last).requires_grad_(False)  # pyright: ignore[reportCallIssue]
 
 
 def fast_type(device: str | torch.device = "cpu") -> torch.dtype:
@@ -52,7 +53,7 @@ def fast_type(device: str | torch.device = "cpu") -> torch.dtype:
 class Prepared(nn.Sequential):
     """Layers that compute in the type of their weights."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         dtype = next(self.parameters()).dtype
         return super().forward(x.to(dtype, memory_format=torch.channels_last)).float()
 
@@ -84,27 +85,32 @@ class Attention(nn.Module):
 
     def __init__(self, layer: AttentionBlock):
         super().__init__()
-        self.trunk = nn.ModuleList(copy.deepcopy(unit.conv) for unit in layer.conv_a)
-        self.mask = nn.ModuleList(copy.deepcopy(unit.conv) for unit in layer.conv_b[:-1])
+        self.trunk, self.mask = (
+            nn.ModuleList([copy.deepcopy(unit.get_submodule("conv")) for unit in units]) for units in (layer.conv_a, layer.conv_b[:-1])
+        )
         self.last = copy.deepcopy(layer.conv_b[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         trunk, mask = self._units(self.trunk, x), self._units(self.mask, x)
-        mask = F.linear(rows(mask), self.last.weight.flatten(1), self.last.bias).sigmoid_()
+        weight, bias = affine(self.last)
+        mask = F.linear(rows(mask), weight.flatten(1), bias).sigmoid_()
         rows(trunk).mul_(mask).add_(rows(x))
         return trunk
 
     def _units(self, units: nn.ModuleList, x: Tensor) -> Tensor:
         """Residual units, x + 1x1 (3x3 (1x1 (x))) each; the first makes the copy that the others add to."""
         y = x
-        for narrow, _, middle, _, wide in units:
-            inner = F.linear(rows(y), narrow.weight.flatten(1), narrow.bias).relu_()
+        for unit in units:
+            narrow, middle, wide = (unit.get_submodule(place) for place in ("0", "2", "4"))
+            weight, bias = affine(narrow)
+            inner = F.linear(rows(y), weight.flatten(1), bias).relu_()
             inner = inner.reshape(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2)
             inner = rows(middle(inner).relu_())
             if y is x:
                 y = x.clone(memory_format=torch.channels_last)
-            rows(y).addmm_(inner, wide.weight.flatten(1).T).add_(wide.bias).relu_()
+            weight, bias = affine(wide)
+            rows(y).addmm_(inner, weight.flatten(1).T).add_(bias).relu_()
         return y
 
 
@@ -113,7 +119,7 @@ class Phases(nn.Module):
 
     def __init__(self, layer: nn.ConvTranspose2d):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(phases(_six_taps(layer.weight))), nn.Parameter(layer.bias.repeat_interleave(4))
+        self.weight, self.bias = nn.Parameter(phases(_six_taps(layer.weight))), nn.Parameter(affine(layer)[1].repeat_interleave(4))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape

@@ -126,12 +126,13 @@ def quantise_layer(weight: Tensor, bias: Tensor, bits_in: int, bits_out: int, ki
     return kind(weight, bias, power_of_two(bits_out - bits - bits_in), **settings)
 
 
-def block_matrix(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+def block_matrix(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """A 5x5 stride-2 deconvolution as a map from a cell's 3x3 window to its block of 2x2.
 
     Returns weight (4 outputs, 9 inputs) and bias (4 outputs,); the four values of a channel follow each other.
     """
-    return layers.phases(F.pad(layer.weight, (0, 1, 0, 1))).flatten(1), layer.bias.repeat_interleave(4)
+    weight, bias = layers.affine(layer)
+    return layers.phases(F.pad(weight, (0, 1, 0, 1))).flatten(1), bias.repeat_interleave(4)
 
 
 class IntegerNetworks:
@@ -147,14 +148,15 @@ class IntegerNetworks:
     def __init__(self, model: Plic, fraction_bits: dict[str, int]):
         bits = fraction_bits
         first, _, second, _, third = model.hyper_decoder
+        matrix = lambda layer: (layers.affine(layer)[0].flatten(1), layers.affine(layer)[1])  # noqa: E731
         gather = model.gather.layers
         self.layers = {
             "hyper_1": quantise_layer(*block_matrix(first), GRID_BITS, bits["hyper_1"], WindowLayer, low=0),
             "hyper_2": quantise_layer(*block_matrix(second), bits["hyper_1"], bits["hyper_2"], WindowLayer, low=0),
-            "hyper_3": quantise_layer(third.weight.flatten(1), third.bias, bits["hyper_2"], bits["features"], WindowLayer),
-            "context": quantise_layer(model.context.matrix(), model.context.bias, GRID_BITS, bits["features"]),
-            "gather_1": quantise_layer(gather[0].weight.flatten(1), gather[0].bias, bits["features"], bits["gather_1"], leaky=True),
-            "gather_2": quantise_layer(gather[2].weight.flatten(1), gather[2].bias, bits["gather_1"], bits["gather_2"], leaky=True),
+            "hyper_3": quantise_layer(*matrix(third), bits["hyper_2"], bits["features"], WindowLayer),
+            "context": quantise_layer(model.context.matrix(), layers.affine(model.context)[1], GRID_BITS, bits["features"]),
+            "gather_1": quantise_layer(*matrix(gather[0]), bits["features"], bits["gather_1"], leaky=True),
+            "gather_2": quantise_layer(*matrix(gather[2]), bits["gather_1"], bits["gather_2"], leaky=True),
             "gather_3": _heads(gather[4], model.widths.M, bits["gather_2"]),
         }
         self.device = torch.device("cpu")
@@ -212,9 +214,9 @@ class IntegerNetworks:
         }
 
 
-def _heads(layer: nn.Conv2d, M: int, bits_in: int) -> Layer:
+def _heads(layer: nn.Module, M: int, bits_in: int) -> Layer:
     """Gather's last layer: means in 1/64, and log-scales as steps of the table grid."""
-    weight, bias = layer.weight.detach().cpu().flatten(1).double(), layer.bias.detach().cpu().double()
+    weight, bias = (part.detach().cpu().flatten(1 if part.ndim > 1 else 0).double() for part in layers.affine(layer))
     means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
     scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - tables.LOG_SCALE_MIN) / tables.LOG_SCALE_STEP, bits_in, 0)
     join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
@@ -236,7 +238,7 @@ class Frozen:
     @classmethod
     def from_tensors(cls, stored: dict[str, Tensor]) -> "Frozen":
         """The inverse of ``tensors``."""
-        bits = dict(zip(MAPS, stored["fraction_bits"].tolist()))
+        bits: dict[str, int] = dict(zip(MAPS, stored["fraction_bits"].tolist()))
         return cls(bits, tables.Tables(**{k: v for k, v in stored.items() if k != "fraction_bits"}))
 
 
@@ -251,7 +253,7 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
         pictures: (3, H, W) in [0, 1], on the CPU.
     """
     device = model.context.weight.device
-    largest = dict.fromkeys(MAPS, 1e-3)
+    largest: dict[str, float] = dict.fromkeys(MAPS, 1e-3)
 
     def watch(name: str):
         def hook(_module, _inputs, output):

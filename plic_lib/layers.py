@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from compressai.layers import GDN, AttentionBlock
 from torch import Tensor, nn
 
-__all__ = ["GDN", "AttentionBlock", "PooledDeconvolution", "convolution", "deconvolution", "kaiming_", "phases"]
+__all__ = ["GDN", "AttentionBlock", "PooledDeconvolution", "affine", "convolution", "deconvolution", "kaiming_", "phases"]
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 5, stride: int = 2) -> nn.Conv2d:
@@ -64,6 +64,13 @@ def phases(kernel: Tensor) -> Tensor:
     return blocks.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
 
 
+def affine(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution or deconvolution that has both."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
+    return weight, bias
+
+
 def kaiming_(module: nn.Module) -> nn.Module:
     """Kaiming's normal initialisation of every (de)convolution inside ``module``; biases zero.
 
@@ -77,5 +84,5 @@ def kaiming_(module: nn.Module) -> nn.Module:
             if isinstance(layer, nn.ConvTranspose2d):
                 fan_in /= math.prod(layer.stride)
             nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(affine(layer)[1])
     return module

@@ -22,7 +22,7 @@ from plic_lib import asymmetric
 from plic_lib.context import SLOPE, Gather, MaskedConvolution, fronts
 from plic_lib.gain import GainUnits
 from plic_lib.hyperprior import FactorisedPrior, HyperDecoder, HyperEncoder
-from plic_lib.layers import GDN, AttentionBlock, convolution, deconvolution, kaiming_
+from plic_lib.layers import GDN, AttentionBlock, affine, convolution, deconvolution, kaiming_
 from plic_lib.quantise import quantise, snap, straight_through, uniform_noise
 
 
@@ -104,7 +104,7 @@ class Plic(nn.Module):
         self.gather = Gather(M, widths.symmetric)
         kaiming_(self)
         with torch.no_grad():
-            self.context.weight *= self.context.mask
+            self.context.weight.mul_(self.context.get_buffer("mask"))
 
     def settings(self) -> dict:
         """``widths`` as plain values, as a checkpoint stores them."""
@@ -162,18 +162,18 @@ class Plic(nn.Module):
             features: (B, 2M, h, w), the hyper-decoder's output.
         """
         batch, M, height, width = y_bar.shape
-        first, _, second, _, heads = self.gather.layers
-        matrix = first.weight.flatten(1)
+        first, second, heads = (affine(self.gather.layers[place]) for place in (0, 2, 4))
+        matrix = first[0].flatten(1)
         # everything that does not depend on the context, once for all cells
-        sums = F.conv2d(features, first.weight[:, : 2 * M], first.bias).flatten(2).transpose(1, 2)
+        sums = F.conv2d(features, first[0][:, : 2 * M], first[1]).flatten(2).transpose(1, 2)
         rows = y_bar.flatten(2).transpose(1, 2)
         y_hat = y_bar.new_zeros(batch, (height + 2) * (width + 4), M)
         weight = self.context.matrix()
         for cells, centres, neighbours in fronts(height, width, y_bar.device):
             context = F.linear(y_hat[:, neighbours].reshape(batch, len(cells), -1), weight, self.context.bias)
             x = F.leaky_relu(sums[:, cells] + F.linear(context, matrix[:, 2 * M :]), SLOPE)
-            x = F.leaky_relu(F.linear(x, second.weight.flatten(1), second.bias), SLOPE)
-            means = snap(F.linear(x, heads.weight[:M].flatten(1), heads.bias[:M]))
+            x = F.leaky_relu(F.linear(x, second[0].flatten(1), second[1]), SLOPE)
+            means = snap(F.linear(x, heads[0][:M].flatten(1), heads[1][:M]))
             y_hat[:, centres] = torch.round(rows[:, cells] - means) + means
         y_hat = y_hat.reshape(batch, height + 2, width + 4, M)[:, 2:, 2:-2]
         return y_hat.permute(0, 3, 1, 2).contiguous()
