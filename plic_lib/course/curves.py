@@ -1,9 +1,12 @@
 """Rate-distortion curves of many codecs in one panel, as the notebooks and the README show them."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
@@ -15,7 +18,7 @@ MARKERS = "osv^DP*X<>"
 RIVALS = (figures.ORANGE, figures.SKY, figures.GREEN, figures.PURPLE, "0.3", figures.YELLOW)
 
 
-def draw(axis: Axes, result: dict, metric: str, others: list[str] = (), limits: tuple[float, float] = (0.04, 0.7)) -> None:
+def draw(axis: Axes, result: dict, metric: str, others: Sequence[str] = (), limits: tuple[float, float] = (0.04, 0.7)) -> None:
     """Every codec's curve of one metric: ours solid and wide, measured rivals thin, recorded ones (``others``, of ``published``) dashed."""
     ours = [name for name, found in result["codecs"].items() if found["hash"]]
     rivals = [name for name in result["codecs"] if name not in ours]
@@ -23,13 +26,13 @@ def draw(axis: Axes, result: dict, metric: str, others: list[str] = (), limits: 
     for name in result["codecs"]:
         if (found := compare.curve(result, name, metric)) is not None:
             # the second of ours is thinner, so that it does not hide the first where they agree
-            own = {"linewidth": max(1.5, 4 - 2 * ours.index(name)), "zorder": 3} if name in ours else {"linewidth": 1}
+            own: dict[str, Any] = {"linewidth": max(1.5, 4 - 2 * ours.index(name)), "zorder": 3} if name in ours else {"linewidth": 1}
             axis.plot(*found, marker=MARKERS[len(axis.lines) % len(MARKERS)], markersize=4, color=colours[name], label=name, **own)
     for name in others:
         if (found := compare.published(name, metric)) is not None:
             own = {"color": "0.6", "linewidth": 1, "linestyle": "--"}
             axis.plot(*found, marker=MARKERS[len(axis.lines) % len(MARKERS)], markersize=4, label=f"{name}, recorded", **own)
-    if shown := [y for line in axis.lines for x, y in zip(*line.get_data()) if limits[0] <= x <= limits[1]]:
+    if shown := [y for line in axis.lines for x, y in np.asarray(line.get_xydata()) if limits[0] <= x <= limits[1]]:
         margin = 0.05 * (max(shown) - min(shown))
         axis.set_ylim(min(shown) - margin, max(shown) + margin)
     axis.set(xscale="log", xlim=limits, xlabel="bits per pixel of the files", ylabel=compare.LABELS[metric])

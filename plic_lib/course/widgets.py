@@ -3,7 +3,7 @@
 import functools
 import io
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import ipywidgets
 import matplotlib
@@ -48,19 +48,32 @@ def _png(picture: Tensor) -> bytes:
     return buffer.getvalue()
 
 
+class Shown(Protocol):
+    """What an ``Explorer`` shows."""
+
+    @property
+    def picture(self) -> Tensor:
+        """(3, H, W) in [0, 1]."""
+        ...
+
+    def caption(self) -> str:
+        """The line under the slider."""
+        ...
+
+
 class Explorer(ipywidgets.VBox):
     """A slider over a picture and a line of figures.
 
     Args:
-        render: from the slider's value to something with ``picture`` (3, H, W) and ``caption()``.
-        slider: any ipywidgets slider.
+        render: from the slider's value to what is shown.
+        slider: over the values.
 
     Attributes:
         slider: ``explorer.slider.value = 0.4`` does what the mouse does.
         shown: what ``render`` gave for the value on display.
     """
 
-    def __init__(self, render: Callable[[float], "Rendering"], slider: ipywidgets.Widget):
+    def __init__(self, render: Callable[[float], Shown], slider: ipywidgets.FloatSlider | ipywidgets.FloatLogSlider):
         self.render, self.slider = render, slider
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
         self.caption = ipywidgets.Label()
@@ -121,7 +134,7 @@ class RegionRendering(NamedTuple):
     uniform_data: bytes  #: the file at the background's level everywhere
     uniform_picture: Tensor
     mask: Tensor  #: (H, W), the pixels of the region's cells
-    psnr: tuple[float, float, float, float]  #: region and rest, here and uniform
+    psnr: tuple[float, ...]  #: four: region and rest, here and uniform
 
     def caption(self) -> str:
         """The figures in words."""

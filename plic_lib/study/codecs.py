@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ class Codec:
 
     Attributes:
         name: what tables call it.
-        lowest, highest: the ends of its quality: more of it, more bytes.
+        lowest, highest: the ends of its quality: more of it, more bytes. Ours is any number between them, others' a whole one.
         qualities: those that a rate-distortion curve is drawn through.
         encode: (picture (3, H, W) in [0, 1], quality) -> the bytes of a file.
         decode: these bytes -> the picture of the same size, 8-bit values in [0, 1], as a user sees it.
@@ -32,7 +33,7 @@ class Codec:
     lowest: float
     highest: float
     qualities: tuple[float, ...]
-    encode: Callable[[Tensor, float], bytes]
+    encode: Callable[[Tensor, Any], bytes]  # float or int: each has its own kind of quality
     decode: Callable[[bytes], Tensor]
     container_bytes: Callable[[bytes], int] = lambda data: 0
     settings: Callable[[], dict] = dict

@@ -44,7 +44,8 @@ class Enhancer(nn.Module):
         block = lambda: nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))  # noqa: E731
         self.blocks = nn.ModuleList(block() for _ in range(blocks))
         self.last = nn.Conv2d(width, 3 * 4 * 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -76,7 +77,7 @@ class DecodedCrops(Dataset):
 def qualities(codec: Codec) -> tuple[int, int]:
     """The qualities to train on: from the fewest bits to about 0.2 bpp, where repairs show."""
     x = datasets.sample("coffee")
-    return codec.lowest, codec.encode_to_bytes(x, x.shape[1] * x.shape[2] // 40)[1]
+    return int(codec.lowest), codec.encode_to_bytes(x, x.shape[1] * x.shape[2] // 40)[1]
 
 
 class RepairTask(Task):
@@ -109,6 +110,12 @@ class RepairTask(Task):
         return self.descend(
             number, losses.objective(weights, terms), {k: v for k, v in terms._asdict().items() if k not in ("rate", "gan")}
         )
+
+    def averaged(self) -> Enhancer:
+        """As ``Task.averaged``."""
+        network = super().averaged()
+        assert isinstance(network, Enhancer)
+        return network
 
     def check(self) -> tuple[list[dict], Tensor]:
         """As ``Task.check``: photographs that are never trained on, at the lowest quality."""

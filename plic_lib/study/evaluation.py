@@ -50,11 +50,11 @@ def summary(rows: Iterable[dict]) -> dict:
 
 def pooled(columns: dict[str, list[float | None]], pixels: list[int]) -> dict:
     """PSNR and MS-SSIM over all pixels of the pictures that have them; a picture without PSNR has no error."""
-    has = [i for i, value in enumerate(columns["ms_ssim"]) if value is not None]
-    weight = sum(pixels[i] for i in has)
+    has = [(value, size) for value, size in zip(columns["ms_ssim"], pixels) if value is not None]
+    weight = sum(size for _, size in has)
     return {
         "psnr_pooled": pooled_psnr([math.inf if value is None else value for value in columns["psnr"]], pixels),
-        "ms_ssim_pooled": sum(pixels[i] * columns["ms_ssim"][i] for i in has) / weight if weight else None,
+        "ms_ssim_pooled": sum(size * value for value, size in has) / weight if weight else None,
     }
 
 

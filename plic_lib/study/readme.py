@@ -18,7 +18,7 @@ def table(result: dict, bpp: float = 0.15, anchor: str = "HEVC") -> str:
     read = lambda name, metric, chosen=None: at(curve(result, name, metric, chosen), bpp)
     show = lambda value, digits: "–" if value is None else f"{value:.{digits}f}"
     lpips = {name: read(name, "lpips") for name in result["codecs"]}
-    for name in sorted(lpips, key=lambda name: math.inf if lpips[name] is None else lpips[name]):
+    for name in sorted(lpips, key=lambda name: math.inf if (value := lpips[name]) is None else value):
         spread = interval(lambda chosen, name=name: read(name, "lpips", chosen), len(result["pictures"]))
         cells = [name, show(lpips[name], 3) + ("" if spread is None else f" ({spread[0]:.3f} to {spread[1]:.3f})")]
         cells += [show(read(name, metric), digits) for metric, digits in DIGITS.items()]
@@ -27,10 +27,10 @@ def table(result: dict, bpp: float = 0.15, anchor: str = "HEVC") -> str:
 
 
 def _bytes_for_the_same(result: dict, name: str, anchor: str) -> str:
-    pair = [curve(result, codec, "lpips") for codec in (anchor, name)]
-    if name == anchor or any(found is None for found in pair):
+    anchors, own = curve(result, anchor, "lpips"), curve(result, name, "lpips")
+    if name == anchor or anchors is None or own is None:
         return "–"
-    percent, overlap = bd_rate(*pair, "lpips")
+    percent, overlap = bd_rate(anchors, own, "lpips")
     if percent is None:
         return "–" if overlap else "no common quality"
     return f"{percent:+.0f} % (overlap {overlap:.0%})"

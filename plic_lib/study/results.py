@@ -102,6 +102,7 @@ def _attempt(task: Task, pictures: Pictures) -> dict:
     try:
         quality = task.quality
         if quality is None:
+            assert task.model is not None and task.target is not None, "without a quality there is a rate for a model to meet"
             quality = evaluation.level_for_bpp(task.model, pictures, task.target)
         return {"point": point(task.codec, quality, pictures)}
     except CodecFailed as error:

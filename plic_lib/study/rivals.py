@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import io
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pillow_heif
 from PIL import Image, features
@@ -20,6 +21,8 @@ from plic_lib import images
 from plic_lib.errors import CodecFailed, CodecMissing
 from plic_lib.study import containers, vvc
 from plic_lib.study.codecs import Codec
+
+T = TypeVar("T")
 
 
 def _pillow(
@@ -36,7 +39,7 @@ def _pillow(
 ) -> Codec:
     """A codec that Pillow, or a plug-in of it, writes and reads as ``format``, with ``fixed`` arguments and those ``at`` a quality."""
 
-    def with_pillow(work: Callable[[], object]):
+    def with_pillow(work: Callable[[], T]) -> T:
         if reason := missing():
             raise CodecMissing(f"{name}: {reason}")
         try:
@@ -59,7 +62,7 @@ def _pillow(
     return Codec(name, lowest, highest, qualities, encode, decode, container_bytes, settings, missing)
 
 
-def _library(name: str, feature: str) -> dict:
+def _library(name: str, feature: str) -> dict[str, Any]:
     """A library that Pillow was built with, or without."""
     return {
         "encoder": lambda: f"{name} {features.version(feature)}",
@@ -138,7 +141,8 @@ AVIF = _pillow(
     qualities=(0, 6, 12, 20, 28, 38, 48),
     fixed={"codec": "aom", "speed": 4, "subsampling": "4:2:0", "advanced": {"tune": "iq"}, "max_threads": 1},
     container_bytes=containers.iso_media,
-    **_library("libavif", "avif") | {"encoder": _libavif},
+    encoder=_libavif,
+    missing=_library("libavif", "avif")["missing"],
 )
 #: Preset and tuning are libheif's own choice, stated.
 HEVC = _pillow(

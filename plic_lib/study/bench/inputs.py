@@ -18,7 +18,8 @@ def picture(height: int, width: int) -> Tensor:
 
 def shape(megapixels: float) -> tuple[int, int]:
     """(height, width) in pixels of about that many megapixels: 3:2, sides in whole cells of 16."""
-    return tuple(CELL * max(1, round((megapixels * 1e6 * ratio) ** 0.5 / CELL)) for ratio in (2 / 3, 3 / 2))
+    height, width = (CELL * max(1, round((megapixels * 1e6 * ratio) ** 0.5 / CELL)) for ratio in (2 / 3, 3 / 2))
+    return height, width
 
 
 def load(model_name: str) -> TrainedModel:
@@ -33,5 +34,5 @@ def untrained(widths=PAPER) -> TrainedModel:
     x = images.pad(picture(256, 256)[None])
     with torch.no_grad():
         y = networks.encoder(x)
-        networks.gain_units.theta -= torch.log(3 * y.std(dim=(0, 2, 3)))
+        networks.gain_units.theta.sub_(torch.log(3 * y.std(dim=(0, 2, 3))))
     return TrainedModel("untrained", networks, freeze(networks, [x[0]]))

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -30,7 +31,7 @@ class NotMeasured(RuntimeError):
     """A codec gives no figures at a size; the message says why."""
 
 
-def in_fresh_process(function: Callable, *arguments):
+def in_fresh_process(function: Callable, *arguments) -> Any:
     """What the function, of a module's top level, returns in a process of its own.
 
     The process is forked from a server that has imported everything and done nothing. It keeps

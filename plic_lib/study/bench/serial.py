@@ -39,6 +39,7 @@ def beside_compressai(model: TrainedModel, height: int = 512, width: int = 768, 
     x = picture(height, width)
     level = (model.levels - 1) / 2
     seconds: dict[str, list[float]] = {}
+    bpp: dict[str, float] = {}  # the same in each run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of running on one device, as it must here
         rival.update(force=True)
@@ -59,17 +60,17 @@ def beside_compressai(model: TrainedModel, height: int = 512, width: int = 768, 
             }
             for name, value in run.items():
                 seconds.setdefault(name, []).append(value)
+            rival_bytes = sum(len(s[0]) for s in packed["strings"])
+            bpp = {"bpp": metrics.bpp(len(data), height, width), "compressai_bpp": metrics.bpp(rival_bytes, height, width)}
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     ratios = {name: medians[f"compressai_{name}"] / medians[name] for name in ("latents", "decode", "encode")}
-    rival_bytes = sum(len(s[0]) for s in packed["strings"])
     return {
         "N": widths.N,
         "M": widths.M,
         "pixels": [width, height],
         "runs": runs,
         "threads": torch.get_num_threads(),
-        "bpp": metrics.bpp(len(data), height, width),
-        "compressai_bpp": metrics.bpp(rival_bytes, height, width),
+        **bpp,
         "seconds": medians,
         "all_seconds": seconds,
         "ratios": ratios,

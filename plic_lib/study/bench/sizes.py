@@ -78,7 +78,7 @@ def _take_turns(model: TrainedModel, names: list[str], sizes: list[float], runs:
     """The figures of every run, and the reasons why there are none."""
     measured: dict[Turn, list[dict]] = {}
     reasons: dict[Turn, str] = {}
-    qualities: dict[Turn, int] = {}
+    qualities: dict[Turn, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         checkpoint.save(model, path)
@@ -91,9 +91,9 @@ def _take_turns(model: TrainedModel, names: list[str], sizes: list[float], runs:
             try:
                 _check(name, size)
                 chosen = (min(size, 1.0), name)
-                if name in rivals.CODECS and chosen not in qualities:
-                    qualities[chosen] = in_fresh_process(_choose_quality, name, chosen[0])
-                measured.setdefault(turn, []).append(in_fresh_process(_measure, name, size, qualities.get(chosen), path))
+                if chosen not in qualities:
+                    qualities[chosen] = _quality(model, name, chosen[0])
+                measured.setdefault(turn, []).append(in_fresh_process(_measure, name, size, qualities[chosen], path))
             except NotMeasured as error:
                 reasons[turn] = str(error)
     return measured, reasons
@@ -106,15 +106,22 @@ def _check(name: str, megapixels: float) -> None:
         raise NotMeasured(f"decodes position by position: not timed above {SERIAL_LIMIT:g} megapixels")
 
 
+def _quality(model: TrainedModel, name: str, megapixels: float) -> float:
+    """The quality to time a codec at: our middle level, CompressAI's ``zoo.QUALITY``, a classic codec's for ``TARGET_BPP``."""
+    if name == OURS:
+        return (model.levels - 1) / 2
+    return zoo.QUALITY if name in zoo.CODECS else in_fresh_process(_choose_quality, name, megapixels)
+
+
 def _choose_quality(name: str, megapixels: float) -> int:
     height, width = shape(megapixels)
     return rivals.CODECS[name].encode_to_bytes(picture(height, width), int(TARGET_BPP * height * width / 8))[1]
 
 
-def _measure(name: str, megapixels: float, quality: int | None, model: Path) -> dict:
+def _measure(name: str, megapixels: float, quality: float, model: Path) -> dict:
     """One run: seconds of encoding and of decoding, bits a pixel, megabytes."""
     idle = peak_megabytes()
-    codec, quality = _codec(name, quality, model)
+    codec = _codec(name, model)
     measure(codec, picture(128, 192), quality)
     measured = measure(codec, picture(*shape(megapixels)), quality)
     peak = max(peak_megabytes(), peak_megabytes(resource.RUSAGE_CHILDREN))
@@ -127,12 +134,11 @@ def _measure(name: str, megapixels: float, quality: int | None, model: Path) -> 
     }
 
 
-def _codec(name: str, quality: int | None, path: Path) -> tuple[Codec, float]:
-    """A codec by its name here, and the quality to time it at."""
+def _codec(name: str, path: Path) -> Codec:
+    """A codec by its name here; ours with the model at ``path``."""
     if name == OURS:
-        model = checkpoint.load(path)
-        return replace(ours(model), name=OURS), (model.levels - 1) / 2
-    return (zoo.CODECS[name], zoo.QUALITY) if name in zoo.CODECS else (rivals.CODECS[name], quality)
+        return replace(ours(checkpoint.load(path)), name=OURS)
+    return zoo.CODECS[name] if name in zoo.CODECS else rivals.CODECS[name]
 
 
 def _row(megapixels: float, name: str, runs: list[dict], reason: str | None) -> dict:

@@ -9,7 +9,8 @@ import struct
 import compressai
 import torch
 from compressai import zoo
-from torch import Tensor, nn
+from compressai.models import ScaleHyperprior
+from torch import Tensor
 
 from plic_lib import images
 from plic_lib.grid import BLOCK, ceil_div
@@ -27,7 +28,7 @@ QUALITY = 3  #: of 1 to 8; it decides the widths
 
 
 @functools.lru_cache(maxsize=1)
-def _networks(name: str, quality: int) -> nn.Module:
+def _networks(name: str, quality: int) -> ScaleHyperprior:  # the class that all of them extend
     torch.manual_seed(0)
     networks = _NETWORKS[name](quality=quality, pretrained=False).eval()
     networks.update(force=True)
