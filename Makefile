@@ -14,7 +14,8 @@ lab: setup
 	.venv/bin/jupyter lab notebooks/00_tour.ipynb
 
 test: setup
-	.venv/bin/ruff check plic_lib tests notebooks
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
 	.venv/bin/python -m pytest
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Not named by plic, but what broke courses before, or would.
 OTHERS = ("ipykernel", "jupyter-client", "jupyter-server", "kiwisolver", "pandas", "torch-geometric")
-HEADER = "# The versions that the tests passed with; setup.sh falls back to them when the newest do not install. Written by `make constraints`.\n"
+HEADER = "# What the tests passed with; setup.sh falls back to it when the newest do not install. Written by `make constraints`.\n"
 
 
 def named() -> set[str]:

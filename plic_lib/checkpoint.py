@@ -137,7 +137,7 @@ def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") 
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         networks = _filled(Plic(Widths(**json.loads(metadata["widths"]))), part("networks."))
         frozen = Frozen.from_tensors(part("frozen."))
         if len(frozen.tables.z_length) != networks.widths.N:

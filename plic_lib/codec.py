@@ -213,7 +213,8 @@ def _levels(model: TrainedModel, analysis: Analysis, steps: int, level_map: Leve
         levels = levels + level_map.offsets() / OFFSET_STEPS
         if not _within(model, levels):
             raise LevelMapError(
-                f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; they have to lie between 0 and {model.levels - 1}"
+                f"with this map, levels run from {levels.min():.3f} to {levels.max():.3f}; "
+                f"they have to lie between 0 and {model.levels - 1}"
             )
     return _level_tensor(model, levels, analysis.y.shape)
 

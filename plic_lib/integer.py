@@ -148,7 +148,7 @@ class IntegerNetworks:
     def __init__(self, model: Plic, fraction_bits: dict[str, int]):
         bits = fraction_bits
         first, _, second, _, third = model.hyper_decoder
-        matrix = lambda layer: (layers.affine(layer)[0].flatten(1), layers.affine(layer)[1])  # noqa: E731
+        matrix = lambda layer: (layers.affine(layer)[0].flatten(1), layers.affine(layer)[1])
         gather = model.gather.layers
         self.layers = {
             "hyper_1": quantise_layer(*block_matrix(first), GRID_BITS, bits["hyper_1"], WindowLayer, low=0),
@@ -219,7 +219,7 @@ def _heads(layer: nn.Module, M: int, bits_in: int) -> Layer:
     weight, bias = (part.detach().cpu().flatten(1 if part.ndim > 1 else 0).double() for part in layers.affine(layer))
     means = quantise_layer(weight[:M], bias[:M], bits_in, GRID_BITS)
     scales = quantise_layer(weight[M:] / tables.LOG_SCALE_STEP, (bias[M:] - tables.LOG_SCALE_MIN) / tables.LOG_SCALE_STEP, bits_in, 0)
-    join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])  # noqa: E731
+    join = lambda part: torch.cat([getattr(means, part), getattr(scales, part)])
     return Layer(join("weight"), join("bias"), join("scale"))
 
 

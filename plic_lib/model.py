@@ -73,7 +73,7 @@ class Plic(nn.Module):
         super().__init__()
         self.widths = widths
         N, M = widths.N, widths.M
-        up = lambda inputs, outputs: deconvolution(inputs, outputs, widths.pooled)  # noqa: E731
+        up = lambda inputs, outputs: deconvolution(inputs, outputs, widths.pooled)
         self.encoder = nn.Sequential(
             convolution(3, N),
             GDN(N),

@@ -74,7 +74,7 @@ def test_a_result_knows_its_recipe():
 
 
 def test_differences_are_taken_at_equal_rate():
-    of = lambda *points: {"totals": [{"bpp": bpp, "psnr": psnr} for bpp, psnr in points]}  # noqa: E731
+    of = lambda *points: {"totals": [{"bpp": bpp, "psnr": psnr} for bpp, psnr in points]}
     line = of((0.4, 28.0), (0.1, 26.0))  # 1 dB an octave
     assert ablation.difference(of((0.1, 26.5), (0.2, 27.5)), line, "psnr") == pytest.approx(0.5)
     assert ablation.difference(of((0.2, 26.5), (0.8, 28.5)), line, "psnr") == pytest.approx(-0.5)

@@ -55,7 +55,7 @@ def test_weights_that_are_no_numbers_are_refused(name, stored, refused):
 
 def test_texts_that_are_missing_or_wrong_are_refused(stored, refused):
     metadata = stored[1]
-    without = lambda name: {k: v for k, v in metadata.items() if k != name}  # noqa: E731
+    without = lambda name: {k: v for k, v in metadata.items() if k != name}
     refused("hash", metadata=without("hash"))
     refused("widths", metadata=without("widths"))
     refused("format", metadata=without("format"))

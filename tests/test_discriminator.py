@@ -58,7 +58,7 @@ def gap_after_a_step(loss) -> float:
     """By how much D(fake) - D(real) rises when the fake logits descend the gradient of a loss."""
     torch.manual_seed(1)
     discriminator, real, fake = Discriminator(8), torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64, requires_grad=True)
-    gap = lambda x: float((discriminator(x).mean() - discriminator(real).mean()).detach())  # noqa: E731
+    gap = lambda x: float((discriminator(x).mean() - discriminator(real).mean()).detach())
     (gradient,) = torch.autograd.grad(loss(discriminator(real), discriminator(fake)), fake)
     return gap(fake - 10 * gradient / gradient.norm()) - gap(fake)
 

@@ -43,7 +43,7 @@ def example() -> str:
     sides = np.array(stream.symbols(model.tables["side"], model.tensors["frozen.side_class"][left, right][rest].tolist()))
     own = model.tensors["frozen.magnitude_class"][np.where(sides, right[rest], left[rest])]
     sizes = stream.symbols(model.tables["magnitude"], own.tolist())
-    show = lambda values: " ".join(str(int(v)) for v in values)  # noqa: E731
+    show = lambda values: " ".join(str(int(v)) for v in values)
     lines += [
         f"front 0, the cell (0, 0), {M} channels, x = {x:#018x}",
         f"    features      {show(features[:8])} …",

@@ -51,7 +51,7 @@ def test_make_sets_it_for_what_it_starts_unless_it_is_set():
     show = ["make", "-f", "-", "show"]
     rule = (ROOT / "Makefile").read_text() + "\nshow:\n\t@echo $$OMP_WAIT_POLICY $$KMP_BLOCKTIME\n"
     free = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")}
-    run = lambda **more: subprocess.run(show, input=rule, capture_output=True, text=True, env=free | more).stdout.split()  # noqa: E731
+    run = lambda **more: subprocess.run(show, input=rule, capture_output=True, text=True, env=free | more).stdout.split()
     assert run() == ["passive", "0"] and run(OMP_WAIT_POLICY="active") == ["active"]
 
 

@@ -23,5 +23,6 @@ def run(options: argparse.Namespace) -> None:
     print(table(columns, [(o.name, o.latents, f"{o.differences} differences", o.fault or o.shows) for o in outcomes]))
     if failed := [outcome.name for outcome in outcomes if not outcome.passed]:
         raise SelftestFailed(
-            f"decoded otherwise than it should be: {', '.join(failed)}. Do not trust files that this machine writes, and please report the lines above"
+            f"decoded otherwise than it should be: {', '.join(failed)}. Do not trust files that this machine writes, "
+            "and please report the lines above"
         )

@@ -66,7 +66,7 @@ def show_maps(maps: Mapping[str, Tensor], unit: str, width: float = 9.5, divergi
         shared: one colour scale for all maps.
     """
     figure, axes = plt.subplots(1, len(maps), figsize=(width, width / len(maps) * 0.85 + 0.5), squeeze=False)
-    reach = lambda m: float(m.abs().flatten().quantile(0.995))  # one extreme cell would darken all others  # noqa: E731
+    reach = lambda m: float(m.abs().flatten().quantile(0.995))  # one extreme cell would darken all others
     top = max(reach(m) for m in maps.values())
     drawn = []
     for axis, (title, values) in zip(axes[0], maps.items()):

@@ -140,7 +140,8 @@ class RegionRendering(NamedTuple):
         """The figures in words."""
         size, uniform = len(self.data), len(self.uniform_data)
         height, width = self.mask.shape
-        text = f"{size:,} bytes · {metrics.bpp(size, height, width):.3f} bpp · {size / uniform - 1:+.1%} over {uniform:,} bytes without a region"
+        bpp = metrics.bpp(size, height, width)
+        text = f"{size:,} bytes · {bpp:.3f} bpp · {size / uniform - 1:+.1%} over {uniform:,} bytes without a region"
         inside, outside, uniform_inside, uniform_outside = self.psnr
         if self.mask.any():
             text += f" · region ({self.mask.float().mean():.0%} of the picture) {inside:.1f} dB instead of {uniform_inside:.1f}"

@@ -41,7 +41,7 @@ class Enhancer(nn.Module):
     def __init__(self, width: int = 96, blocks: int = 8):
         super().__init__()
         self.first = nn.Conv2d(3 * 4 * 4, width, 3, padding=1)
-        block = lambda: nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))  # noqa: E731
+        block = lambda: nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))
         self.blocks = nn.ModuleList(block() for _ in range(blocks))
         self.last = nn.Conv2d(width, 3 * 4 * 4, 3, padding=1)
         for parameter in self.last.parameters():
@@ -134,7 +134,8 @@ class RepairTask(Task):
         """As ``Task.load_state_dict``."""
         if state.get("repairs") != self.repairs:
             raise TrainingError(
-                f"this state is of another training than of {self.codec.name} at qualities {self.qualities} on these pictures; use another folder"
+                f"this state is of another training than of {self.codec.name} at qualities {self.qualities} on these pictures; "
+                "use another folder"
             )
         super().load_state_dict(state)
 

@@ -43,8 +43,8 @@ def section(result: dict, name: str) -> str:
 
 ![Rate against LPIPS and PSNR](data/results/{name}.png)
 
-{len(result["pictures"])} pictures; LPIPS, KID: lower is better. Between measured points on a logarithmic rate axis. The overlap is the share of the
-qualities that both codecs reach. Left out here: {missing or "nothing"}."""
+{len(result["pictures"])} pictures; LPIPS, KID: lower is better. Between measured points on a logarithmic rate axis.
+The overlap is the share of the qualities that both codecs reach. Left out here: {missing or "nothing"}."""
 
 
 def renew(result: dict, name: str, path: Path = FOLDER.parent.parent / "README.md") -> None:

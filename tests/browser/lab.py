@@ -114,7 +114,8 @@ class Page:
     def wait(self, quiet: float = 1.0, seconds: float = 300) -> None:
         """Until the kernel has been idle, and every widget drawn, for a moment."""
         idle = f"""() => {{ const panel = {PANEL};
-            return panel.sessionContext.session.kernel.status === 'idle' && !panel.content.widgets.some(c => c.model.executionState === 'running')
+            const running = panel.content.widgets.some(c => c.model.executionState === 'running');
+            return panel.sessionContext.session.kernel.status === 'idle' && !running
                 && !panel.node.innerText.includes('Loading widget') && [...panel.node.querySelectorAll('img')].every(i => i.complete) }}"""
         end, since = time.monotonic() + seconds, None
         while since is None or time.monotonic() - since < quiet:
@@ -125,8 +126,11 @@ class Page:
     def kernel(self, code: str):
         """The value of an expression in the notebook's kernel, as JSON carries it."""
         text = self.page.evaluate(
-            f"""async code => {{ let text = ''; const future = ({PANEL}).sessionContext.session.kernel.requestExecute({{ code, store_history: false }});
-                future.onIOPub = m => {{ if (m.header.msg_type === 'stream') text += m.content.text; if (m.header.msg_type === 'error') text = m.content.evalue }};
+            f"""async code => {{ let text = ''; const kernel = ({PANEL}).sessionContext.session.kernel;
+                const future = kernel.requestExecute({{ code, store_history: false }});
+                future.onIOPub = m => {{
+                    if (m.header.msg_type === 'stream') text += m.content.text;
+                    if (m.header.msg_type === 'error') text = m.content.evalue }};
                 await future.done; return text }}""",
             f"import json; print('VALUE' + json.dumps({code}))",
         )

@@ -28,7 +28,7 @@ def load(model_name: str) -> TrainedModel:
 
 
 def untrained(widths=PAPER) -> TrainedModel:
-    """A model of random weights. Its latents spread over a third of a step; its entropy model knows nothing of them, so the bits are many."""
+    """A model of random weights. Its latents spread over a third of a step, of which its entropy model knows nothing: the bits are many."""
     torch.manual_seed(0)
     networks = checkpoint.round_weights_(Plic(widths).eval())
     x = images.pad(picture(256, 256)[None])
