@@ -60,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """One of the three measurements."""
-    if options.json:
-        files.check_output(options.json)
+    common.check_outputs(options, [options.json])
     if options.sizes and options.codecs is None:
         raise UsageError("--sizes belongs to --codecs: give that too")
     measure = _training if options.training else _serial if options.codecs is None else _codecs

@@ -77,8 +77,9 @@ def known(names: list[str] | None, choice: Iterable[str], what: str) -> None:
 
 def check_outputs(options: argparse.Namespace, outputs: list[str | Path | None], *inputs: str | Path | None) -> None:
     """Refuse to write over what is read, before any work: ``files.check_output`` for each, the model being read too."""
-    model = getattr(options, "model", None)
-    given = [path for path in (*inputs, model and shipped.find(model)) if path]
+    given = [path for path in inputs if path]
+    if model := getattr(options, "model", None):
+        given.append(shipped.available().get(model) or model)
     for path in outputs:
         if path is not None:
             files.check_output(path, *given)
