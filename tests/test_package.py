@@ -83,7 +83,9 @@ EXTRA = {"training": "train", "study": "study", "course": "course", "commands": 
 
 @pytest.fixture(scope="module")
 def project() -> dict:
-    return pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text())["project"]
+    return pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli").loads((ROOT / "pyproject.toml").read_text())[
+        "project"
+    ]
 
 
 def names(lines: list[str]) -> set[str]:
@@ -200,20 +202,22 @@ def test_a_wheel_carries_the_package_and_the_models(installed):
 
 USE = """
 import sys, plic_lib.codec
+from plic_lib.commands.main import main
 print(plic_lib.__file__)
 print(*{name.partition(".")[0] for name in sys.modules})
-from plic_lib import shipped
-from plic_lib.commands.main import main
-print(*shipped.available())
-for arguments in (["encode", "in.png", "out.plic"], ["decode", "out.plic", "out.png"]):
+for arguments in (["encode", "in.png", "out.plic"], ["info", "out.plic"], ["decode", "out.plic", "out.png"]):
     if main(arguments):
         sys.exit("failed")
+print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
-def test_an_installed_package_works_from_any_folder_and_the_codec_loads_only_what_it_needs(installed, tmp_path, photo):
+def test_an_installed_package_works_from_any_folder_and_the_codec_loads_only_what_it_needs(installed, project, tmp_path, photo):
+    """A picture goes through the shipped model without any package that an extra brings (CompressAI loads torchvision itself)."""
     images.to_image(photo).save(tmp_path / "in.png")
-    where, modules, models, *_ = python(USE, cwd=tmp_path, PYTHONPATH=str(installed)).splitlines()
-    assert Path(where) == installed / "plic_lib" / "__init__.py" and {"mini", "mini-gan"} <= set(models.split())
-    assert not {"matplotlib", "torchmetrics", "accelerate", "lpips", "skimage", "IPython"} & set(modules.split())
+    where, codec, *_, commands = python(USE, cwd=tmp_path, PYTHONPATH=str(installed)).splitlines()
+    assert Path(where) == installed / "plic_lib" / "__init__.py"
+    assert not {"matplotlib", "torchmetrics", "accelerate", "lpips", "skimage", "IPython"} & set(codec.split())
+    more = declared(project, "course") - declared(project, None) - {"torchvision"}
+    assert not [root for root, origin in packages({*commands.split()} & ORIGINS.keys()).items() if origin & more]
     assert images.read(tmp_path / "out.png").shape == photo.shape
