@@ -3,15 +3,17 @@
 import json
 import os
 import signal
+import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
 
 from plic_lib.commands.main import main
+from plic_lib.errors import UsageError
 from plic_lib.model import Widths
 from plic_lib.study import rivals
-from plic_lib.study.bench import inputs, process, serial, sizes, training
+from plic_lib.study.bench import busy, inputs, process, serial, sizes, training
 from plic_lib.training.recipe import Recipe
 
 
@@ -90,6 +92,31 @@ def test_a_codec_that_fails_says_why():
         process.in_fresh_process(_no_memory)
     with pytest.raises(process.NotMeasured, match="killed by the system, most likely for want of memory"):
         process.in_fresh_process(_killed)
+
+
+def test_a_training_cell_beside_busy_neighbours(tmp_path, monkeypatch):
+    before, cell = busy.training_cell()
+    assert "optimiser.step()" in cell and "from plic_lib import" in before[0]
+    sources = [
+        "import torch",
+        "x = torch.randn(3, 500, 500)",
+        "def train(steps):\n    return [(x @ x).sum().item() for _ in range(steps)]\nprint(train(20))",
+        "1 / 0",
+    ]
+    notebook = tmp_path / "toy.ipynb"
+    notebook.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]}))
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **named: started.append(start(*a, **named)) or started[-1])
+    result = busy.run(2, notebook)
+    alone, beside = result["alone"], result["beside"]
+    assert min(alone["seconds"], beside["seconds"]) > 0 and result["notebook"] == "toy.ipynb"
+    assert beside["fair_seconds"] == max(alone["seconds"], 3 / result["cores"] * alone["cpu_seconds"])
+    assert beside["ratio"] == beside["seconds"] / beside["fair_seconds"]
+    assert len(started) == 2 and all(process.poll() is not None for process in started)
+    for content, advice in (('{"cells": []}', "no cell defines train"), (None, "is not there")):
+        notebook.unlink() if content is None else notebook.write_text(content)
+        with pytest.raises(UsageError, match=advice):
+            busy.run(2, notebook)
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):

@@ -7,7 +7,7 @@ from plic_lib.commands import options as common
 from plic_lib.commands.table import table
 from plic_lib.errors import UsageError
 from plic_lib.grid import MAX_PIXELS
-from plic_lib.study.bench import inputs, serial, sizes, training, zoo
+from plic_lib.study.bench import busy, inputs, serial, sizes, training, zoo
 from plic_lib.training.presets import PRESETS
 
 CODEC_COLUMNS = {
@@ -53,17 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--training", metavar="PRESET", help="samples a second of a preset beside CompressAI's training loop, and nothing else"
     )
+    other.add_argument("--busy", action="store_true", help="a training cell of the course beside four busy processes, and nothing else")
     parser.add_argument("--sizes", nargs="+", type=common.number, metavar="MP", help="with --codecs: megapixels (default: 0.25 1 2 4 12)")
     parser.add_argument("--compile", action="store_true", help="with --training: compile our networks")
     common.add_json(parser, "all figures")
 
 
 def run(options: argparse.Namespace) -> None:
-    """One of the three measurements."""
+    """One of the four measurements."""
     common.check_outputs(options, [options.json])
     if options.sizes and options.codecs is None:
         raise UsageError("--sizes belongs to --codecs: give that too")
-    measure = _training if options.training else _serial if options.codecs is None else _codecs
+    measure = _training if options.training else _busy if options.busy else _serial if options.codecs is None else _codecs
     result = {"command": options.command, **measure(options, common.teller(options.json))}
     if options.json:
         files.write_json(options.json, result)
@@ -127,3 +128,14 @@ def _training(options: argparse.Namespace, tell) -> dict:
         tell(f"both with Adam, rate, L1 and LPIPS: {result['ratio_perceptual']:.2f} times the samples of CompressAI's loop")
     tell(f"SOAP adds {result['soap_overhead']:.0%} to a step of Adam")
     return {"preset": options.training, **result}
+
+
+def _busy(options: argparse.Namespace, tell) -> dict:
+    result = busy.run()
+    beside, waiting = result["beside"], ", ".join(f"{name}={value}" for name, value in result["waiting"].items())
+    tell(
+        f"{result['notebook']}, training cell, {result['cores']} cores, {result['threads']} threads, load {result['load_at_start']:.1f}, {waiting}"
+    )
+    tell(f"alone {result['alone']['seconds']:.1f} s, beside {result['neighbours']} busy processes {beside['seconds']:.1f} s")
+    tell(f"a fair share of the cores would make it {beside['fair_seconds']:.1f} s: {beside['ratio']:.2f} times that")
+    return result

@@ -8,4 +8,5 @@ In reading order::
     sizes     our codec beside other codecs, over picture sizes
     serial    coding beside CompressAI's serial context model of the same width
     training  our training loop beside CompressAI's
+    busy      a cell of the course beside busy neighbours
 """
