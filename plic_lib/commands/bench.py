@@ -132,10 +132,8 @@ def _training(options: argparse.Namespace, tell) -> dict:
 
 def _busy(options: argparse.Namespace, tell) -> dict:
     result = busy.run()
-    beside, waiting = result["beside"], ", ".join(f"{name}={value}" for name, value in result["waiting"].items())
-    tell(
-        f"{result['notebook']}, training cell, {result['cores']} cores, {result['threads']} threads, load {result['load_at_start']:.1f}, {waiting}"
-    )
-    tell(f"alone {result['alone']['seconds']:.1f} s, beside {result['neighbours']} busy processes {beside['seconds']:.1f} s")
-    tell(f"a fair share of the cores would make it {beside['fair_seconds']:.1f} s: {beside['ratio']:.2f} times that")
+    alone, beside, waiting = result["alone"], result["beside"], ", ".join(f"{name}={value}" for name, value in result["waiting"].items())
+    tell(f"the training cell of {result['notebook']}, {result['cores']} cores, {result['threads']} threads, {waiting}")
+    tell(f"alone {alone['seconds']:.1f} s (load at the start {result['load_at_start']:.1f})")
+    tell(f"beside {result['neighbours']} busy processes {beside['seconds']:.1f} s, {beside['ratio']:.2f} times its fair share")
     return result
