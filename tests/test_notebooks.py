@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -184,4 +185,4 @@ def test_figures_draw(photo):
     assert len(figures.show({"a": photo, "b": photo, "c": photo}, columns=2).axes) == 4
     assert figures.show_maps({"a": photo[0], "b": photo[1]}, "unit").axes
     assert figures.method().axes
-    figures.plt.close("all")
+    plt.close("all")
