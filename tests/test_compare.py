@@ -13,8 +13,10 @@ import pytest
 
 from plic_lib import datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
+from plic_lib.commands.main import main
 from plic_lib.errors import CodecFailed, FileError, ImageError
 from plic_lib.study import compare, evaluation, readme, results, rivals
+from plic_lib.study.pictures import look_at
 from tests.conftest import tiny_model
 
 
@@ -28,7 +30,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(folder, tiny, tmp_path_factory):
-    return results.run(folder, [tiny], tmp_path_factory.mktemp("work"), ["JPEG", "AVIF"])
+    return results.run(look_at(folder), [tiny], tmp_path_factory.mktemp("work"), ["JPEG", "AVIF"])
 
 
 @pytest.fixture
@@ -68,15 +70,15 @@ def test_a_stopped_run_goes_on(folder, tmp_path, monkeypatch, measured):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(results, "point", stops)
-        results.run(folder, [], tmp_path, ["JPEG"])
+        results.run(look_at(folder), [], tmp_path, ["JPEG"])
     next(tmp_path.iterdir()).write_text('{"point": {"qua')  # and one file of it is torn
-    again = results.run(folder, [], tmp_path, ["JPEG"])["codecs"]["JPEG"]["points"]
+    again = results.run(look_at(folder), [], tmp_path, ["JPEG"])["codecs"]["JPEG"]["points"]
     assert len(measured) == len(rivals.JPEG.qualities) + 1 and [p["quality"] for p in again] == list(rivals.JPEG.qualities)
 
 
 def test_points_are_found_again_by_what_they_were_made_of(folder, tmp_path, measured, monkeypatch):
     """Not by names and sizes: neither of files, nor of folders, nor of codecs."""
-    runs = lambda folder: results.run(folder, [], tmp_path / "work", ["JPEG"])["codecs"]["JPEG"]["points"]
+    runs = lambda folder: results.run(look_at(folder), [], tmp_path / "work", ["JPEG"])["codecs"]["JPEG"]["points"]
     quick = replace(rivals.JPEG, qualities=(5, 30))
     monkeypatch.setitem(rivals.CODECS, "JPEG", quick)
     first, all_of_them = runs(folder), 2
@@ -108,7 +110,7 @@ def test_two_models_of_one_name_and_one_model_twice(folder, tiny, tmp_path, monk
     monkeypatch.setattr(results, "ours", lambda model: replace(real(model), qualities=(0.0, 2.0)))
     other = tiny_model(symmetric=True)
     models = [TrainedModel("JPEG", model.networks, model.frozen) for model in (tiny, other, other)]
-    found = results.run(folder, models, tmp_path / "work", ["JPEG", "JPEG"])
+    found = results.run(look_at(folder), models, tmp_path / "work", ["JPEG", "JPEG"])
     names = [f"JPEG {model.hash[:8]}" for model in models[:2]]
     assert set(found["codecs"]) == {"JPEG", *names} and set(found["targets"]) == set(names)
     assert [codec["hash"] for codec in found["codecs"].values()] == [None, models[0].hash, models[1].hash]
@@ -123,11 +125,11 @@ def test_a_codec_that_fails_is_left_out_and_the_rest_is_written(folder, tmp_path
         return rivals.AVIF.encode(picture, quality)
 
     monkeypatch.setitem(rivals.CODECS, "AVIF", replace(rivals.AVIF, encode=encode))
-    found = results.run(folder, [], tmp_path, ["AVIF", "JPEG"])
+    found = results.run(look_at(folder), [], tmp_path, ["AVIF", "JPEG"])
     assert set(found["codecs"]) == {"JPEG"} and found["missing"]["AVIF"] == f"{folder / 'coffee.png'}: AVIF: no"
     monkeypatch.setitem(rivals.CODECS, "AVIF", rivals.AVIF)
     del measured[:]
-    assert set(results.run(folder, [], tmp_path, ["AVIF", "JPEG"])["codecs"]) == {"AVIF", "JPEG"}
+    assert set(results.run(look_at(folder), [], tmp_path, ["AVIF", "JPEG"])["codecs"]) == {"AVIF", "JPEG"}
     assert measured == [("AVIF", 20)]  # what was done before is kept
 
 
@@ -137,7 +139,7 @@ def test_bad_files_are_known_before_anything_is_measured(folder, tmp_path, measu
     (pictures / "zebra.png").write_bytes((folder / "coffee.png").read_bytes()[:2000])
     (pictures / "zoo.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match="of 4 pictures 2 cannot be used.*zebra.png.*zoo.png"):
-        results.run(pictures, [], tmp_path / "work", ["JPEG"])
+        results.run(look_at(pictures), [], tmp_path / "work", ["JPEG"])
     assert not measured
 
 
@@ -151,7 +153,7 @@ def test_small_and_flat_pictures_have_dashes(tiny, tmp_path):
     (tmp_path / "icon" / "deep").mkdir()
     for name in ("flat", "photo"):
         shutil.copy(tmp_path / name / f"{name}.png", tmp_path / "icon" / "deep")
-    found = results.run(tmp_path / "icon", [tiny], tmp_path / "work", ["JPEG"])
+    found = results.run(look_at(tmp_path / "icon"), [tiny], tmp_path / "work", ["JPEG"])
     assert [p["picture"] for p in found["pictures"]] == ["deep/flat.png", "deep/photo.png", "icon.png"]
     json.dumps(found["codecs"], allow_nan=False)
     point = found["codecs"]["JPEG"]["points"][-1]
@@ -161,7 +163,7 @@ def test_small_and_flat_pictures_have_dashes(tiny, tmp_path):
     assert compare.curve(found, "JPEG", "ms_ssim", np.array([0, 2, 2])) is None
     (row, *_) = found["targets"]["tiny"]
     assert row["ms_ssim"] == pytest.approx(row["ms_ssim_pooled"]) and row["psnr_pooled"] > 0
-    only = results.run(tmp_path / "flat", [], tmp_path / "work", ["JPEG"])
+    only = results.run(look_at(tmp_path / "flat"), [], tmp_path / "work", ["JPEG"])
     assert only["codecs"]["JPEG"]["points"][-1]["psnr"] is None and "None" not in readme.table(only)
 
 
@@ -172,15 +174,28 @@ def test_two_processes_share_the_points(folder, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"})
     assert done.returncode == 0, done.stderr[-2000:]
     shared = json.loads((tmp_path / "out.json").read_text())["codecs"]["JPEG"]["points"]
-    alone = results.run(folder, [], tmp_path / "alone", ["JPEG"])["codecs"]["JPEG"]["points"]
+    alone = results.run(look_at(folder), [], tmp_path / "alone", ["JPEG"])["codecs"]["JPEG"]["points"]
     assert [p["bytes"] for p in shared] == [p["bytes"] for p in alone]
     assert [p["psnr"] for p in shared] == [pytest.approx(p["psnr"], abs=1e-4) for p in alone]
     assert done.stdout.count("| JPEG |") <= 1  # one of them speaks
 
 
+def test_results_of_other_pictures_are_not_written_over(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "FOLDER", tmp_path)
+    monkeypatch.setitem(rivals.CODECS, "JPEG", replace(rivals.JPEG, qualities=(5, 30)))
+    command = ["results", str(folder), "--models", "--codecs", "JPEG", "--work", str(tmp_path / "work")]
+    assert main(command) == 0 and main(command) == 0
+    out = tmp_path / f"{folder.name}.json"
+    recorded = json.loads(out.read_text())
+    assert recorded["sha256"] == look_at(folder).content
+    out.write_text(json.dumps(recorded | {"sha256": "of others"}))
+    assert main(command) == 1 and "results of other pictures" in capsys.readouterr().err
+    assert json.loads(out.read_text())["sha256"] == "of others" and main([*command, "--json", str(tmp_path / "here.json")]) == 0
+
+
 def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    result = results.run(folder, [], tmp_path, ["VVC (vvenc)"])
+    result = results.run(look_at(folder), [], tmp_path, ["VVC (vvenc)"])
     assert "vvencapp" in result["missing"]["VVC (vvenc)"] and result["codecs"] == {}
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from plic_lib import checkpoint, datasets, files, shipped
 from plic_lib.commands import options as common
+from plic_lib.errors import UsageError
 from plic_lib.study import compare, readme, record, results, rivals
+from plic_lib.study.pictures import look_at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +26,11 @@ def run(options: argparse.Namespace) -> None:
     name = Path(options.folder).resolve().name
     out = options.json or (compare.FOLDER if compare.FOLDER.is_dir() else Path()) / f"{name}.json"
     common.check_outputs(options, [out], *datasets.find(options.folder))
+    pictures = look_at(options.folder)
+    if not options.json and results.read(Path(out)).get("sha256", pictures.content) != pictures.content:
+        raise UsageError(f"{out} holds the results of other pictures from a folder of that name; name another file with --json")
     models = [checkpoint.load(model) for model in (shipped.available() if options.models is None else options.models)]
-    result = results.run(options.folder, models, Path(options.work) / name, options.codecs)
+    result = results.run(pictures, models, Path(options.work) / name, options.codecs)
     if result is None:  # not the first of several processes
         return
     about = {"command": f"plic results {name}", "folder": name, "versions": record.versions()}

@@ -23,7 +23,7 @@ from plic_lib.errors import CodecFailed
 from plic_lib.study import evaluation, rivals
 from plic_lib.study.codecs import Codec, ours
 from plic_lib.study.measure import METRICS, mean, measure
-from plic_lib.study.pictures import Pictures, look_at, named
+from plic_lib.study.pictures import Pictures, named
 
 TARGETS = (0.075, 0.15, 0.3)  #: bits per pixel over the whole set, as in the challenge (paper, Table 1)
 
@@ -44,11 +44,11 @@ class Task(NamedTuple):
         return work / f"{name}-{f'{self.target:g}bpp' if self.quality is None else f'{self.quality:g}'}-{key}.json"
 
 
-def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names: Iterable[str] | None = None) -> dict | None:
+def run(pictures: Pictures, models: list[TrainedModel], work: str | Path, names: Iterable[str] | None = None) -> dict | None:
     """Measure everything that is not measured yet, and gather it.
 
     Args:
-        folder: pictures, searched recursively.
+        pictures: what ``pictures.look_at`` found.
         models: ours; measured at every quarter of a level, and at the levels that meet ``TARGETS`` over the whole set.
         work: folder for the points.
         names: some of ``rivals.CODECS``; all without it.
@@ -59,7 +59,7 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
         other than the first.
     """
     processes = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))])
-    pictures, work = look_at(folder), Path(work)
+    work = Path(work)
     wanted = [rivals.CODECS[name] for name in dict.fromkeys(rivals.CODECS if names is None else names)]
     missing = {codec.name: reason for codec in wanted if (reason := codec.missing())}
     tasks = [Task(codec, quality) for codec in wanted if codec.name not in missing for quality in codec.qualities]
@@ -69,7 +69,7 @@ def run(folder: str | Path, models: list[TrainedModel], work: str | Path, names:
     mine = tasks[processes.process_index :: processes.num_processes]
     for task in tqdm(mine, desc="points", disable=not processes.is_main_process):
         path = task.path(work, pictures)
-        if "point" not in _read(path):
+        if "point" not in read(path):
             files.write_json(path, _attempt(task, pictures))
     processes.wait_for_everyone()
     return _gather(tasks, work, pictures, missing) if processes.is_main_process else None
@@ -88,8 +88,8 @@ def _here() -> list[str]:
     return [net for net in metrics.WEIGHT_FILES if not metrics.weights_fault(net)]
 
 
-def _read(path: Path) -> dict:
-    """The file of a point; empty where there is none, or half of one."""
+def read(path: Path) -> dict:
+    """A file of a point or of all results; empty where there is none, or half of one."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -127,7 +127,7 @@ def point(codec: Codec, quality: float, pictures: Pictures) -> dict:
 def _gather(tasks: list[Task], work: Path, pictures: Pictures, missing: dict[str, str]) -> dict:
     """All points in one table."""
     result = {"pictures": pictures.rows(), "sha256": pictures.content, "codecs": {}, "targets": {}, "missing": missing}
-    found = [(task, _read(task.path(work, pictures))) for task in tasks]
+    found = [(task, read(task.path(work, pictures))) for task in tasks]
     missing |= {task.codec.name: content.get("reason", "not measured") for task, content in found if "point" not in content}
     missing |= {metric: "weights not here, see plic doctor" for net, metric in metrics.NEEDED_FOR.items() if net not in _here()}
     for task, content in found:
