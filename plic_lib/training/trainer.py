@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -50,6 +51,8 @@ class Trainer:
         self.out = Path(out)
         self.workers, self.tensorboard = workers, tensorboard
         self.step, self.last_check = 0, 0
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != self.recipe.precision:
+            AcceleratorState._reset_state()  # of an earlier training in this process, in another precision
         self.accelerator = Accelerator(
             mixed_precision=self.recipe.precision,
             step_scheduler_with_optimizer=False,
