@@ -6,13 +6,15 @@ that moves fewer of them:
 - maps lie in memory pixel by pixel (``channels_last``), so a layer that looks at one pixel
   at a time is a product of the matrix (pixels, channels);
 - what can be changed where it stands is changed there, and sums are added to by the product;
-- GDN goes through its map in pieces that stay in the processor's cache;
+- steps that follow each other at a pixel do so piece by piece, and a piece stays in the
+  processor's cache;
 - a deconvolution to few channels, which the CPU computes badly, becomes a convolution to
   the four pixels that come of each;
 - whatever depends on the weights alone is computed once.
 """
 
 import copy
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +22,13 @@ from torch import Tensor, nn
 
 from plic_lib.layers import GDN, AttentionBlock, PooledDeconvolution, affine, phases
 
-#: Values of a piece of GDN's map: two of these and gamma fit into a core's second-level cache.
-PIECE = 2**17
+#: Values of a piece of a map: some of these and a layer's matrix fit into a core's second-level cache.
+PIECE = 2**18
 #: Deconvolutions to fewer channels than a vector register holds are computed by phases.
 FEW = 16
 
 
-def prepare(network: nn.Sequential, dtype: torch.dtype = torch.float32) -> nn.Module:
+def prepare(network: nn.Sequential, dtype: torch.dtype = torch.float32, exact: int = 0) -> nn.Module:
     """A copy of an encoder or a generator for inference; maps float32 to float32 as ``network`` does.
 
     On other devices than the CPU the layers stay as they are.
@@ -34,10 +36,12 @@ def prepare(network: nn.Sequential, dtype: torch.dtype = torch.float32) -> nn.Mo
     Args:
         dtype: of weights and activations. ``torch.bfloat16`` halves the time again where the
             processor multiplies it (see ``fast_type``); it has three digits.
+        exact: so many of the first layers compute in float32 nevertheless.
     """
     on_cpu = next(network.parameters()).device.type == "cpu"
     layers = [_FORMS.get(type(layer), copy.deepcopy)(layer) if on_cpu else copy.deepcopy(layer) for layer in network]
-    prepared = Prepared(*layers).to(dtype=dtype)
+    types = [torch.float32] * exact + [dtype] * (len(layers) - exact)
+    prepared = Prepared(*(layer.to(dtype=own) for layer, own in zip(layers, types)))
     return prepared.to(memory_format=torch.channels_last).requires_grad_(False)  # pyright: ignore[reportCallIssue]
 
 
@@ -51,16 +55,23 @@ def fast_type(device: str | torch.device = "cpu") -> torch.dtype:
 
 
 class Prepared(nn.Sequential):
-    """Layers that compute in the type of their weights."""
+    """Layers that compute each in the type of its weights."""
 
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        dtype = next(self.parameters()).dtype
-        return super().forward(x.to(dtype, memory_format=torch.channels_last)).float()
+    def forward(self, input: Tensor) -> Tensor:
+        x = input.contiguous(memory_format=torch.channels_last)
+        for layer in self:
+            x = layer(x.to(next(layer.parameters()).dtype))
+        return x.float()
 
 
 def rows(x: Tensor) -> Tensor:
     """(B, C, h, w) as the matrix (B h w, C); the same memory if it is ``channels_last``."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def pieces(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The rows of some maps of equal size together, as many at a time as stay in the processor's cache."""
+    return zip(*(rows(x).split(max(1, PIECE // maps[0].shape[1])) for x in maps))
 
 
 class InPlaceGDN(nn.Module):
@@ -74,44 +85,54 @@ class InPlaceGDN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        for piece in rows(x).split(max(1, PIECE // x.shape[1])):
+        for (piece,) in pieces(x):
             norms = torch.addmm(self.beta, piece.square(), self.gamma)
             piece.mul_(norms.sqrt_() if self.inverse else norms.rsqrt_())
         return x
 
 
+class Pointwise(nn.Module):
+    """A 1x1 convolution as a matrix (inputs, outputs)."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        weight, bias = affine(layer)
+        self.matrix, self.bias = nn.Parameter(weight.flatten(1).T.contiguous()), nn.Parameter(bias.detach().clone())
+
+
+class ResidualUnit(nn.Module):
+    """``relu(x + 1x1(relu(3x3(relu(1x1(x))))))``, written over its input."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        narrow, middle, wide = (layer.get_submodule(f"conv.{place}") for place in (0, 2, 4))
+        self.narrow, self.middle, self.wide = Pointwise(narrow), copy.deepcopy(middle), Pointwise(wide)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = torch.empty_like(x[:, : len(self.narrow.bias)], memory_format=torch.channels_last)
+        for piece, out in pieces(x, inner):
+            torch.mm(piece, self.narrow.matrix, out=out).add_(self.narrow.bias).relu_()
+        for piece, addend in pieces(x, self.middle(inner)):
+            piece.addmm_(addend.relu_(), self.wide.matrix).add_(self.wide.bias).relu_()
+        return x
+
+
 class Attention(nn.Module):
-    """CompressAI's ``AttentionBlock``: x + trunk(x) * sigmoid(mask(x))."""
+    """``AttentionBlock``: x + trunk(x) * sigmoid(mask(x)), of residual units both."""
 
     def __init__(self, layer: AttentionBlock):
         super().__init__()
-        self.trunk, self.mask = (
-            nn.ModuleList([copy.deepcopy(unit.get_submodule("conv")) for unit in units]) for units in (layer.conv_a, layer.conv_b[:-1])
-        )
-        self.last = copy.deepcopy(layer.conv_b[-1])
+        self.trunk = nn.Sequential(*map(ResidualUnit, layer.conv_a))
+        self.mask = nn.Sequential(*map(ResidualUnit, layer.conv_b[:-1]))
+        self.last = Pointwise(layer.conv_b[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        trunk, mask = self._units(self.trunk, x), self._units(self.mask, x)
-        weight, bias = affine(self.last)
-        mask = F.linear(rows(mask), weight.flatten(1), bias).sigmoid_()
-        rows(trunk).mul_(mask).add_(rows(x))
+        trunk, mask = self.trunk(x.clone()), self.mask(x.clone())
+        for out, gate, piece in pieces(trunk, mask, x):
+            gate = torch.addmm(self.last.bias, gate, self.last.matrix).sigmoid_()
+            out.mul_(gate).add_(piece)
         return trunk
-
-    def _units(self, units: nn.ModuleList, x: Tensor) -> Tensor:
-        """Residual units, x + 1x1 (3x3 (1x1 (x))) each; the first makes the copy that the others add to."""
-        y = x
-        for unit in units:
-            narrow, middle, wide = (unit.get_submodule(place) for place in ("0", "2", "4"))
-            weight, bias = affine(narrow)
-            inner = F.linear(rows(y), weight.flatten(1), bias).relu_()
-            inner = inner.reshape(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2)
-            inner = rows(middle(inner).relu_())
-            if y is x:
-                y = x.clone(memory_format=torch.channels_last)
-            weight, bias = affine(wide)
-            rows(y).addmm_(inner, weight.flatten(1).T).add_(bias).relu_()
-        return y
 
 
 class Phases(nn.Module):

@@ -13,7 +13,7 @@ from plic_lib.commands.main import main
 from plic_lib.errors import UsageError
 from plic_lib.model import Widths
 from plic_lib.study import rivals
-from plic_lib.study.bench import busy, inputs, process, serial, sizes, training
+from plic_lib.study.bench import busy, inputs, parts, process, serial, sizes, training
 from plic_lib.training.recipe import Recipe
 
 
@@ -138,3 +138,21 @@ def test_command_line(tmp_path, capsys, monkeypatch):
         (["--sizes", "1"], "--sizes belongs to --codecs"),
     ):
         assert main(["bench", *arguments]) == 1 and advice in capsys.readouterr().err
+
+
+def test_parts_beside_another_checkout(tmp_path):
+    here = parts.HERE
+    result = parts.run(inputs.untrained(Widths(N=16, M=24)), [here], megapixels=0.02, runs=2)
+    first, *_, other = result["rows"]
+    assert first["where"] == "here" and first["type"] == other["type"] == "float32" and result["pixels"] == [176, 112]
+    assert (first["bytes"], first["psnr"]) == (other["bytes"], other["psnr"]) and first["bytes"] > 26
+    for row in result["rows"]:
+        assert all(row[part] > 0 for part in parts.PARTS)
+        assert row["bytes"] == pytest.approx(first["bytes"], rel=0.05)
+    assert set(parts.PARTS) <= {name.removesuffix("_ratio") for name in other if name.endswith("_ratio")}
+    with pytest.raises(UsageError, match="no plic in this folder"):
+        parts.run(inputs.untrained(Widths(N=16, M=24)), [tmp_path], megapixels=0.02, runs=1)
+    (tmp_path / "plic_lib").mkdir()
+    (tmp_path / "plic_lib" / "__init__.py").write_text("raise ImportError('of another time')")
+    with pytest.raises(UsageError, match="of another time"):
+        parts.run(inputs.untrained(Widths(N=16, M=24)), [tmp_path], megapixels=0.02, runs=1)

@@ -7,7 +7,7 @@ from plic_lib.commands import options as common
 from plic_lib.commands.table import table
 from plic_lib.errors import UsageError
 from plic_lib.grid import MAX_PIXELS
-from plic_lib.study.bench import busy, inputs, serial, sizes, training, zoo
+from plic_lib.study.bench import busy, inputs, parts, serial, sizes, training, zoo
 from plic_lib.training.presets import PRESETS
 
 CODEC_COLUMNS = {
@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time and memory beside other codecs over picture sizes (default: all), and nothing else",
     )
     other.add_argument(
+        "--against",
+        nargs="*",
+        metavar="FOLDER",
+        help="each part of coding in float32, in bfloat16 where the processor has it, and in other checkouts of plic, and nothing else",
+    )
+    other.add_argument(
         "--training", metavar="PRESET", help="samples a second of a preset beside CompressAI's training loop, and nothing else"
     )
     other.add_argument("--busy", action="store_true", help="a training cell of the course beside four busy processes, and nothing else")
@@ -60,11 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """One of the four measurements."""
+    """One of the five measurements."""
     common.check_outputs(options, [options.json])
     if options.sizes and options.codecs is None:
         raise UsageError("--sizes belongs to --codecs: give that too")
-    measure = _training if options.training else _busy if options.busy else _serial if options.codecs is None else _codecs
+    chosen = {_training: options.training, _busy: options.busy or None, _codecs: options.codecs, _parts: options.against}
+    measure = next((measure for measure, asked in chosen.items() if asked is not None), _serial)
     result = {"command": options.command, **measure(options, common.teller(options.json))}
     if options.json:
         files.write_json(options.json, result)
@@ -111,6 +118,19 @@ def _codecs(options: argparse.Namespace, tell) -> dict:
         ends = [[f"{row[rate][0]:.3f} to {row[rate][1]:.3f}" for rate in rates] for row in result["growth"]]
         rows = [(row["codec"], *end, row["megabytes_per_megapixel"]) for row, end in zip(result["growth"], ends)]
         tell("\n" + table({"growth": "", "megapixels": "", "encode s/MP": "", "decode s/MP": "", "MB/MP": ".0f"}, rows))
+    return result
+
+
+def _parts(options: argparse.Namespace, tell) -> dict:
+    result = parts.run(inputs.load(options.model), options.against, runs=options.runs)
+    tell(
+        f"{result['model']}, {result['cpu']}, one thread, {result['pixels'][0]} x {result['pixels'][1]}, median of {options.runs} "
+        "interleaved runs\nseconds of the processor a megapixel; x: times those of the first row"
+    )
+    figures = (*parts.PARTS, "encode", "encode_ratio", "decode", "decode_ratio", "bytes", "psnr")
+    formats = {**dict.fromkeys((*parts.PARTS, "encode"), ".3f"), "encode x": ".2f", "decode": ".3f", "decode x": ".2f", "bytes": "d"}
+    rows = [(row["where"], row["type"], *(row.get(figure) for figure in figures)) for row in result["rows"]]
+    tell(table({"plic": "", "type": "", **formats, "dB": ".3f"}, rows))
     return result
 
 

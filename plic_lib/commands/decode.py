@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="refuse larger pictures (default: %(default)s)",
     )
     common.add_model(parser, default=None)
+    common.add_fast(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--roi-rate", type=float, metavar="R", help="level of the region (default: the highest); with --bpp the rest pays for it"
     )
     common.add_model(parser)
+    common.add_fast(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from plic_lib import checkpoint, files, shipped
+from plic_lib import checkpoint, files, inference, shipped
 from plic_lib.errors import UsageError
 
 
@@ -20,14 +20,22 @@ def add_model(parser: argparse.ArgumentParser, default: str | None = "mini") -> 
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
 
 
+def add_fast(parser: argparse.ArgumentParser) -> None:
+    """``--fast``."""
+    parser.add_argument(
+        "--fast", action="store_true", help="encoder and generator in bfloat16 where the device multiplies it: half the time, about 0.01 dB"
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """``--json``."""
     parser.add_argument("--json", metavar="OUT", help=f"write {what} here")
 
 
 def load(options: argparse.Namespace, model: str | Path | None = None) -> checkpoint.TrainedModel:
-    """The model that ``add_model``'s arguments name, or another one, on the device that they name. Raises UsageError, CheckpointError."""
-    return checkpoint.load(model or options.model, device(options.device))
+    """The model that ``add_model``'s arguments name, or another one, where and how they say. Raises UsageError, CheckpointError."""
+    loaded = checkpoint.load(model or options.model, device(options.device))
+    return loaded.to(loaded.device, inference.fast_type(loaded.device)) if getattr(options, "fast", False) else loaded
 
 
 def device(name: str) -> torch.device:
