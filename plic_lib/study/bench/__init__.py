@@ -7,8 +7,8 @@ In reading order::
     zoo       CompressAI's models as codecs
     sizes     our codec beside other codecs, over picture sizes
     serial    coding beside CompressAI's serial context model of the same width
+    worker    the process that is timed by ``parts``
     parts     what each part of coding takes, here and in other checkouts of plic
-    worker    the process that is timed there
     training  our training loop beside CompressAI's
     busy      a cell of the course beside busy neighbours
 """
