@@ -36,13 +36,17 @@ class _Rows:
         self.length = [cdf.shape[1]] * len(cdf) if length is None else length.tolist()
         self.cdf = [row[:n] for row, n in zip(cdf.tolist(), self.length)]
         self.offset = [0] * len(cdf) if offset is None else offset.tolist()
-        self._first, self._escape = np.array(self.offset), np.array(self.length, dtype=np.uint64) - 2
-        self._bits = PRECISION - np.log2(cdf.diff(dim=1).clamp(min=1).numpy())  # behind the end of a row, differences are negative
+        self._first, self._width = np.array(self.offset), cdf.shape[1] - 1
+        bits = PRECISION - np.log2(cdf.diff(dim=1).clamp(min=1).numpy())
+        for row, n in zip(bits, self.length):
+            row[n - 2 :] = row[n - 2]  # whatever lies outside of a row is coded by its last symbol, the escape
+        self._bits = bits.ravel()
 
     def bits(self, symbols: np.ndarray, classes: np.ndarray) -> float:
         """What these symbols cost, apart from the digits behind an escape."""
-        index = (symbols - self._first[classes]).view(np.uint64)  # a negative one becomes very large
-        return float(self._bits[classes, np.minimum(index, self._escape[classes])].sum())
+        index = (symbols - self._first.take(classes)).view(np.uint64)  # a negative one becomes very large
+        index = np.minimum(index, self._width - 1).view(np.int64)
+        return float(self._bits.take(self._width * classes + index).sum())
 
 
 class _Coder:
