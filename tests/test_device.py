@@ -9,6 +9,7 @@ from plic_lib import codec, roi
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.integer import freeze
 
+from .conftest import tiny_model
 from .device import Device
 
 
@@ -31,8 +32,8 @@ def everything(model, image, y) -> tuple[list, list]:
     return exact, [codec.analyse(model, image).y.cpu(), codec.synthesise(model, y_hat, file), highest]
 
 
-def test_files_and_pictures_are_those_of_the_cpu(photo, tiny, device):
-    photo, model = photo[:, :64, :128], copy.deepcopy(tiny)
+def test_files_and_pictures_are_those_of_the_cpu(photo, device):
+    photo, model = photo[:, :64, :128], tiny_model()
     y = (64 * codec.analyse(model, photo).y).round() / 64
     exact, nearly = everything(model, photo, y)
     with device:
