@@ -176,7 +176,7 @@ def walk(networks: IntegerNetworks, z: Tensor, code: Callable[[Tensor, Tensor, T
         residuals = code(cells, means, left, right)
         if residuals is None:
             break
-        y.index_copy_(0, centres, (GRID * residuals + means).clamp_(-LATENT_LIMIT, LATENT_LIMIT))
+        y.index_copy_(0, centres, torch.add(means, residuals, alpha=GRID).clamp_(-LATENT_LIMIT, LATENT_LIMIT))
     return y.reshape(height + 2, width + 4, -1)[2:, 2:-2].permute(2, 0, 1)
 
 

@@ -86,8 +86,8 @@ class InPlaceGDN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         for (piece,) in pieces(x):
-            norms = torch.addmm(self.beta, piece.square(), self.gamma)
-            piece.mul_(norms.sqrt_() if self.inverse else norms.rsqrt_())
+            norms = torch.mm(piece.square(), self.gamma).add_(self.beta).sqrt_()
+            _ = piece.mul_(norms) if self.inverse else piece.div_(norms)
         return x
 
 
@@ -130,7 +130,7 @@ class Attention(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         trunk, mask = self.trunk(x.clone()), self.mask(x.clone())
         for out, gate, piece in pieces(trunk, mask, x):
-            gate = torch.addmm(self.last.bias, gate, self.last.matrix).sigmoid_()
+            gate = torch.mm(gate, self.last.matrix).add_(self.last.bias).sigmoid_()
             out.mul_(gate).add_(piece)
         return trunk
 

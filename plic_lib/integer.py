@@ -42,7 +42,6 @@ LIMIT = 2 ** (ACTIVATION_BITS - 1) - 1  #: largest activation
 LATENT_LIMIT = 2**15 - 1  #: largest latent and mean, in units of 1/64
 GRID_BITS = int(math.log2(GRID))  #: fraction bits of z_hat, y_hat and the means
 EXACT = 2**52  #: float64 represents all integers and halves below
-STRIP = 512  #: cells whose sums stay in the processor's cache
 #: activation maps whose fraction bits are found by calibration
 MAPS = ("hyper_1", "hyper_2", "features", "gather_1", "gather_2")
 
@@ -93,12 +92,10 @@ class WindowLayer(Layer):
         rows = F.pad(x, (0, 0, 1, 1, 1, 2)).flatten(0, 1)
         taps = self.columns.reshape(channels, 9, -1).unbind(1)
         sums = self.start.repeat(height * (width + 2), 1)
-        for first, strip in zip(range(0, len(sums), STRIP), sums.split(STRIP)):
-            for tap, columns in enumerate(taps):
-                start = first + tap // 3 * (width + 2) + tap % 3
-                strip.addmm_(rows[start : start + len(strip)], columns)
-            self.finish(strip)
-        return sums.reshape(height, width + 2, -1)[:, :width]
+        for tap, columns in enumerate(taps):
+            first = tap // 3 * (width + 2) + tap % 3
+            sums.addmm_(rows[first : first + len(sums)], columns)
+        return self.finish(sums).reshape(height, width + 2, -1)[:, :width]
 
 
 def power_of_two(exponents: Tensor) -> Tensor:
