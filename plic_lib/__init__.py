@@ -20,7 +20,7 @@ The networks, as the paper has them::
     hyperprior  the side information z: hyper-encoder, hyper-decoder, its own density
     context     the masked convolution, gather, and the wavefront's order
     model       ``Plic``, all of these wired together
-    inference   encoder and generator in the form that a CPU runs in half the time
+    inference   encoder and generator in the form in which a CPU runs them
 
 From latents to bytes and back::
 

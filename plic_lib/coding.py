@@ -132,7 +132,7 @@ class Decoder(_Coder):
         top = int(classes.max()) + 1  # the coder copies its tables at each call: only those up to the largest in use
         symbols = self._stream.decode_stream(classes.tolist(), rows.cdf[:top], rows.length[:top], rows.offset[:top])
         symbols = np.array(symbols, dtype=np.int64)
-        # rANS rounds its state, of 31 bits at least, in the 16th: a symbol may take so much less than its frequency says
+        # a step of rANS rounds its state, at least 2^31, by less than 2^16: a symbol may take so much less than its frequency says
         self._bits_left -= rows.bits(symbols, classes) - 2.0**-14 * len(symbols)
         return symbols
 
