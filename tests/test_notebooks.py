@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,6 +21,8 @@ from .conftest import tiny_model
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 RESULTS = FOLDER.parent / "data" / "results"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+#: Those whose subject needs more than 4,000 words: GDN, the entropy bottleneck, the context model.
+LONG = ("02", "03", "05")
 HEADER = ("**Goal.**", "**You will be able to**", "**Needs**", "**Time**", "**Paper**")
 
 
@@ -43,10 +46,10 @@ def test_header(notebook):
 
 
 def test_sizes(path, notebook):
-    assert path.stat().st_size <= 400_000
-    assert 35 <= len(notebook.cells) <= 60
+    assert path.stat().st_size <= 3_000_000
+    assert 35 <= len(notebook.cells) <= 85
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
-    assert 1200 <= words <= 2300
+    assert 1200 <= words <= (5000 if path.stem[:2] in LONG else 4000)
     assert all(len(cell.source.splitlines()) <= 25 for cell in code_cells(notebook))
 
 
@@ -56,8 +59,12 @@ def test_saved_outputs_are_complete_and_in_order(notebook):
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
     assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]
-    assert not any("image/svg+xml" in o.get("data", {}) for o in outputs)
     assert "widgets" not in notebook.metadata
+
+
+def test_they_fit_into_a_repository():
+    """Pictures that one can judge take room; all notebooks together stay a clone of seconds."""
+    assert sum(path.stat().st_size for path in NOTEBOOKS) <= 20_000_000
 
 
 def test_it_checks_what_it_claims(notebook):
@@ -180,9 +187,39 @@ def test_the_painter_says_errors_in_words(painter, monkeypatch):
         painter.set_box(0, 0, 9999, 9)
 
 
-def test_figures_draw(photo):
+def test_a_picture_is_drawn_pixel_for_pixel(photo):
     figures.use_style()
-    assert len(figures.show({"a": photo, "b": photo, "c": photo}, columns=2).axes) == 4
-    assert figures.show_maps({"a": photo[0], "b": photo[1]}, "unit").axes
+    figure = figures.show({"a title wider than the picture": photo, "b": photo, "c": photo}, columns=2, zoom=2)
+    drawn = np.asarray(_png(figure).convert("RGB"))
+    box = figure.axes[0].get_window_extent()
+    left, top = round(box.x0), len(drawn) - round(box.y1)
+    found = drawn[top : top + round(box.height), left : left + round(box.width)]
+    assert (found == np.asarray(images.to_image(photo)).repeat(2, 0).repeat(2, 1)).all()
+    plt.close("all")
+
+
+def test_line_plots_are_svg_and_the_same_file_each_time():
+    figures.use_style()
+    made = []
+    for _ in range(2):
+        figure, axis = plt.subplots()
+        for height in (1.0, 1.001, 3.0):
+            axis.plot([0, 1], [0, height], label=f"to {height}")
+        figures.label_lines(axis)
+        made.append(figures.saved(figure, "svg"))
+        tops = sorted(text.get_window_extent().y0 for text in axis.texts)
+        assert min(b - a for a, b in zip(tops, tops[1:])) >= 12  # no label on another
+    assert made[0] == made[1] and "<dc:date>" not in made[0]
+    plt.close("all")
+
+
+def test_maps_and_the_drawing_of_the_method(photo):
+    figures.use_style()
+    assert len(figures.show_maps({"a": photo[0], "b": photo[1]}, "unit").axes) == 3
+    assert len(figures.show_maps({"a": photo[0], "b": photo[1]}, "unit", shared=False, zoom=1).axes) == 4
     assert figures.method().axes
     plt.close("all")
+
+
+def _png(figure):
+    return Image.open(io.BytesIO(figures.saved(figure, "png")[0]))

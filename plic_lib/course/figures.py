@@ -1,6 +1,8 @@
 """What the notebooks draw: one style, pictures in rows, maps, and the drawing of the method."""
 
-from collections.abc import Mapping
+import io
+import math
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from IPython import get_ipython
@@ -8,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.rcsetup import cycler
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
 from plic_lib import images
@@ -16,20 +17,23 @@ from plic_lib.grid import ceil_div
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
+#: Pixels of the page: to an inch, across, between pictures.
+DPI, PAGE, GAP = 96, 900, 12
 
 
 def use_style() -> None:
     """The course's matplotlib style; called once at the top of a notebook.
 
-    In a notebook figures are saved as JPEG: as PNG, the photographs alone would make a
-    notebook ten times larger than all its text.
+    In a notebook a figure that holds pictures or maps is saved as PNG, pixel for pixel, any other as SVG, sharp at any size.
     """
-    if get_ipython() is not None:
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 75})
+    if shell := get_ipython():
+        shell.enable_matplotlib("inline")  # now, as it sets formats of its own when it is first used
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].for_type(Figure, lambda figure: saved(figure, "png") if _holds_pixels(figure) else None)
+        formatters["image/svg+xml"].for_type(Figure, lambda figure: None if _holds_pixels(figure) else saved(figure, "svg"))
     plt.rcParams.update(
         {
-            "figure.dpi": 75,
-            "savefig.dpi": 75,
+            "figure.dpi": DPI,
             "figure.constrained_layout.use": True,
             "font.size": 10,
             "axes.titlesize": 10,
@@ -38,47 +42,117 @@ def use_style() -> None:
             "axes.grid": True,
             "grid.alpha": 0.25,
             "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY]),
-            "image.interpolation": "nearest",
+            "svg.hashsalt": "plic",  # the same figure is the same file
         }
     )
 
 
-def show(pictures: Mapping[str, Tensor], columns: int | None = None, width: float = 8.5) -> Figure:
-    """Pictures (3, H, W) side by side under their titles."""
-    columns = columns or len(pictures)
-    rows = ceil_div(len(pictures), columns)
-    first = next(iter(pictures.values()))
-    cell = width / columns
-    figure, axes = plt.subplots(rows, columns, figsize=(width, rows * (cell * first.shape[1] / first.shape[2] + 0.45)), squeeze=False)
-    for axis in axes.flat:
+def _holds_pixels(figure: Figure) -> bool:
+    return any(axis.images for axis in figure.axes)
+
+
+def saved(figure: Figure, kind: str):
+    """What a page shows of a figure: SVG as text, PNG with the size that it is shown at (hand-made ones are drawn twice as fine)."""
+    dpi = figure.dpi if figure.get_layout_engine() is None else 2 * DPI
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+    if kind == "svg":
+        return file.getvalue().decode()
+    width, height = (round(inches * DPI) for inches in figure.get_size_inches())
+    return file.getvalue(), {"width": width, "height": height}
+
+
+def _sheet(titles: Sequence[str], height: int, width: int, columns: int, right: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure with an axes of exactly ``width`` × ``height`` pixels under each title, and ``right`` pixels beside them.
+
+    What fills such an axes is not resampled; a column is as wide as its widest title.
+    """
+    figure = plt.figure(dpi=DPI, layout="none")
+    sizes = [figure.text(0, 0, title).get_window_extent() for title in titles]
+    figure.texts.clear()
+    across = max(width, *(math.ceil(size.width) for size in sizes)) + GAP
+    above = max(math.ceil(size.height) for size in sizes) + GAP
+    rows = ceil_div(len(titles), columns)
+    whole = columns * across + right, rows * (above + height + GAP)
+    figure.set_size_inches(whole[0] / DPI, whole[1] / DPI)
+    axes = []
+    for number, title in enumerate(titles):
+        row, column = divmod(number, columns)
+        left = column * across + (across - width) // 2
+        bottom = whole[1] - (row + 1) * (above + height + GAP) + GAP
+        axis = figure.add_axes((left / whole[0], bottom / whole[1], width / whole[0], height / whole[1]))
+        axis.set_title(title, pad=4)
         axis.axis("off")
-    for axis, (title, picture) in zip(axes.flat, pictures.items()):
-        axis.imshow(images.to_image(picture))
-        axis.set_title(title)
+        axes.append(axis)
+    return figure, axes
+
+
+def show(pictures: Mapping[str, Tensor], columns: int | None = None, zoom: int = 1) -> Figure:
+    """Pictures (3, H, W) of one size side by side under their titles, each pixel as ``zoom`` × ``zoom`` pixels of the page."""
+    _, height, width = next(iter(pictures.values())).shape
+    figure, axes = _sheet(list(pictures), height * zoom, width * zoom, columns or len(pictures))
+    for axis, picture in zip(axes, pictures.values()):
+        axis.imshow(images.to_image(picture), interpolation="nearest", aspect="auto")
     return figure
 
 
-def show_maps(maps: Mapping[str, Tensor], unit: str, width: float = 9.5, diverging: bool = False, shared: bool = True) -> Figure:
-    """Scalar maps (h, w) side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
+def show_maps(
+    maps: Mapping[str, Tensor],
+    unit: str,
+    zoom: int | None = None,
+    columns: int | None = None,
+    diverging: bool = False,
+    shared: bool = True,
+) -> Figure:
+    """Scalar maps (h, w) of one size side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
 
     Args:
+        zoom: side of a value on the page in pixels; by default as large as a page of 900 pixels allows.
         diverging: zero is white, signs have colours.
-        shared: one colour scale for all maps.
+        shared: one colour scale and one bar for all maps.
     """
-    figure, axes = plt.subplots(1, len(maps), figsize=(width, width / len(maps) * 0.85 + 0.5), squeeze=False)
-    reach = lambda m: float(m.abs().flatten().quantile(0.995))  # one extreme cell would darken all others
-    top = max(reach(m) for m in maps.values())
-    drawn = []
-    for axis, (title, values) in zip(axes[0], maps.items()):
-        limit = top if shared else reach(values)
-        drawn.append(axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=-limit if diverging else 0, vmax=limit))
-        axis.set_title(title)
-        axis.axis("off")
+    height, width = next(iter(maps.values())).shape
+    columns = columns or len(maps)
+    bar = 90  # pixels for a colour bar with its label
+    room = PAGE // columns - GAP - (0 if shared else bar)
+    zoom = zoom or max(1, room // width)
+    reach = {title: float(m.abs().flatten().quantile(0.995)) for title, m in maps.items()}  # one extreme cell would darken all others
+    titles = list(maps)
+    figure, axes = _sheet(titles, height * zoom, width * zoom + (0 if shared else bar), columns, bar if shared else 0)
+    for axis, (title, values) in zip(axes, maps.items()):
+        limit = max(reach.values()) if shared else reach[title]
+        low = -limit if diverging else 0
+        box = axis.get_position()
         if not shared:
-            figure.colorbar(drawn[-1], ax=axis, shrink=0.8, label=unit)
-    if shared:
-        figure.colorbar(drawn[-1], ax=axes[0].tolist(), shrink=0.8, label=unit)
+            share = width * zoom / (width * zoom + bar)
+            axis.set_position((box.x0, box.y0, box.width * share, box.height))
+            box = axis.get_position()
+        drawn = axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=low, vmax=limit, interpolation="nearest", aspect="auto")
+        last = title == titles[-1]
+        if last or not shared:
+            pixel = 1 / (figure.get_size_inches()[0] * DPI)
+            place = figure.add_axes((box.x1 + GAP * pixel, box.y0, 10 * pixel, box.height))
+            figure.colorbar(drawn, cax=place, label=unit, extend="both" if diverging else "max")
     return figure
+
+
+def label_lines(axis: Axes, *labels: str) -> None:
+    """Each line's label in its colour at its right end, pushed apart where they would overlap: for up to five lines, in place of a legend.
+
+    Args:
+        labels: by default those that the lines were drawn with.
+    """
+    lines = [line for line in axis.lines if not line.get_label().startswith("_") or labels]
+    names = labels or [line.get_label() for line in lines]
+    ends = axis.transData.transform([(line.get_xdata()[-1], line.get_ydata()[-1]) for line in lines])
+    order = sorted(range(len(lines)), key=lambda i: ends[i][1])
+    below = -math.inf
+    for i in order:
+        below = max(ends[i][1], below + 14 / 72 * axis.figure.dpi)
+        offset = 5, (below - ends[i][1]) * 72 / axis.figure.dpi
+        colour = lines[i].get_color()
+        end = lines[i].get_xdata()[-1], lines[i].get_ydata()[-1]
+        axis.annotate(names[i], end, offset, textcoords="offset points", color=colour, va="center", fontsize=9, annotation_clip=False)
 
 
 def _box(axis: Axes, x: float, y: float, text: str, colour: str, width: float = 1.5, height: float = 0.8) -> None:
