@@ -206,7 +206,7 @@ def test_line_plots_are_svg_and_the_same_file_each_time():
         for height in (1.0, 1.001, 3.0):
             axis.plot([0, 1], [0, height], label=f"to {height}")
         figures.label_lines(axis)
-        made.append(figures.saved(figure, "svg"))
+        made.append(figures.saved(figure, "svg")[0])
         tops = sorted(text.get_window_extent().y0 for text in axis.texts)
         assert min(b - a for a, b in zip(tops, tops[1:])) >= 12  # no label on another
     assert made[0] == made[1] and "<dc:date>" not in made[0]

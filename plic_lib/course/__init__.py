@@ -2,6 +2,7 @@
 
 In reading order::
 
+    alt       alternative text of figures
     figures   one style, pictures in rows, maps, drawings of the method
     curves    rate-distortion curves of many codecs
     painter   a canvas to draw a region on

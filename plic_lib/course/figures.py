@@ -13,6 +13,7 @@ from matplotlib.rcsetup import cycler
 from torch import Tensor
 
 from plic_lib import images
+from plic_lib.course import alt
 from plic_lib.grid import ceil_div
 
 #: Okabe and Ito's colours, told apart with any colour vision.
@@ -25,6 +26,7 @@ def use_style() -> None:
     """The course's matplotlib style; called once at the top of a notebook.
 
     In a notebook a figure that holds pictures or maps is saved as PNG, pixel for pixel, any other as SVG, sharp at any size.
+    Both carry alternative text (``alt``).
     """
     if shell := get_ipython():
         shell.enable_matplotlib("inline")  # now, as it sets formats of its own when it is first used
@@ -51,15 +53,20 @@ def _holds_pixels(figure: Figure) -> bool:
     return any(axis.images for axis in figure.axes)
 
 
-def saved(figure: Figure, kind: str):
-    """What a page shows of a figure: SVG as text, PNG with the size that it is shown at (hand-made ones are drawn twice as fine)."""
+def saved(figure: Figure, kind: str) -> tuple[str | bytes, dict[str, str | int]]:
+    """What a page shows of a figure, and its metadata: SVG as text, PNG with the size that it is shown at; both with alternative text.
+
+    Hand-made figures are drawn twice as fine.
+    """
     dpi = figure.dpi if figure.get_layout_engine() is None else 2 * DPI
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+    file, text = io.BytesIO(), alt.text(figure)
+    metadata: dict[str, str | int] = {"alt": text} if text else {}
     if kind == "svg":
-        return file.getvalue().decode()
+        figure.savefig(file, format=kind, dpi=dpi, metadata={"Date": None, "Title": text})
+        return file.getvalue().decode(), metadata
+    figure.savefig(file, format=kind, dpi=dpi)
     width, height = (round(inches * DPI) for inches in figure.get_size_inches())
-    return file.getvalue(), {"width": width, "height": height}
+    return file.getvalue(), metadata | {"width": width, "height": height}
 
 
 def _sheet(titles: Sequence[str], height: int, width: int, columns: int, right: int = 0) -> tuple[Figure, list[Axes]]:
@@ -131,7 +138,9 @@ def show_maps(
         last = title == titles[-1]
         if last or not shared:
             pixel = 1 / (figure.get_size_inches()[0] * DPI)
-            place = figure.add_axes((box.x1 + GAP * pixel, box.y0, 10 * pixel, box.height))
+            place = figure.add_axes(
+                (box.x1 + GAP * pixel, box.y0, 10 * pixel, box.height), label="<colorbar>"
+            )  # as matplotlib calls its own
             figure.colorbar(drawn, cax=place, label=unit, extend="both" if diverging else "max")
     return figure
 
@@ -177,6 +186,12 @@ def _arrow(
 def method() -> Figure:
     """The paper's method in one drawing of our own (its Figures 2 and 3)."""
     figure, axis = plt.subplots(figsize=(9.5, 5.0))
+    figure.set_label(
+        "The method as boxes and arrows. Upper row: picture x, encoder, gain, rounding and rANS, inverse gain, generator, decoded picture. "
+        "Below: hyper-encoder, z rounded and coded with a factorised prior, hyper-decoder; from it and from the neighbours of a latent, "
+        "through the 5 by 5 context, gather makes the mean and the two scales of each latent. The level s sets both gains. "
+        "In training only, the decoded picture goes to L1, LPIPS and PatchGAN."
+    )
     axis.set_xlim(-0.2, 13.6)
     axis.set_ylim(-0.75, 6.35)
     axis.axis("off")
