@@ -217,6 +217,8 @@ def test_maps_and_the_drawing_of_the_method(photo):
     figures.use_style()
     assert len(figures.show_maps({"a": photo[0], "b": photo[1]}, "unit").axes) == 3
     assert len(figures.show_maps({"a": photo[0], "b": photo[1]}, "unit", shared=False, zoom=1).axes) == 4
+    beside = figures.show_maps({"a": photo[0, :8, :12]}, "unit", zoom=16, photo=photo)  # a cell of 16 x 16 pixels at its own size
+    assert (beside.axes[0].images[0].get_array() == np.asarray(images.to_image(photo))).all()
     assert figures.method().axes
     plt.close("all")
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import torch.nn.functional as F
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from plic_lib import images
 from plic_lib.course import alt
-from plic_lib.grid import ceil_div
+from plic_lib.grid import CELL, ceil_div
 
 #: Okabe and Ito's colours, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
@@ -110,6 +111,7 @@ def show_maps(
     columns: int | None = None,
     diverging: bool = False,
     shared: bool = True,
+    photo: Tensor | None = None,
 ) -> Figure:
     """Scalar maps (h, w) of one size side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
 
@@ -117,32 +119,40 @@ def show_maps(
         zoom: side of a value on the page in pixels; by default as large as a page of 900 pixels allows.
         diverging: zero is white, signs have colours.
         shared: one colour scale and one bar for all maps.
+        photo: the picture (3, H, W) whose cells of 16 x 16 pixels the maps describe; it comes first, at their size.
     """
     height, width = next(iter(maps.values())).shape
-    columns = columns or len(maps)
+    before = ["photograph"] * (photo is not None)
+    columns = columns or len(before) + len(maps)
     bar = 90  # pixels for a colour bar with its label
     room = PAGE // columns - GAP - (0 if shared else bar)
     zoom = zoom or max(1, room // width)
     reach = {title: float(m.abs().flatten().quantile(0.995)) for title, m in maps.items()}  # one extreme cell would darken all others
-    titles = list(maps)
-    figure, axes = _sheet(titles, height * zoom, width * zoom + (0 if shared else bar), columns, bar if shared else 0)
+    size = height * zoom, width * zoom
+    figure, axes = _sheet([*before, *maps], size[0], size[1] + (0 if shared else bar), columns, bar if shared else 0)
+    if not shared:
+        for axis in axes:
+            box = axis.get_position()
+            axis.set_position((box.x0, box.y0, box.width * size[1] / (size[1] + bar), box.height))
+    if photo is not None:
+        axes.pop(0).imshow(images.to_image(_over_cells(photo, height, width, size)), interpolation="nearest", aspect="auto")
     for axis, (title, values) in zip(axes, maps.items()):
         limit = max(reach.values()) if shared else reach[title]
         low = -limit if diverging else 0
-        box = axis.get_position()
-        if not shared:
-            share = width * zoom / (width * zoom + bar)
-            axis.set_position((box.x0, box.y0, box.width * share, box.height))
-            box = axis.get_position()
         drawn = axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=low, vmax=limit, interpolation="nearest", aspect="auto")
-        last = title == titles[-1]
-        if last or not shared:
-            pixel = 1 / (figure.get_size_inches()[0] * DPI)
+        if axis is axes[-1] or not shared:
+            box, pixel = axis.get_position(), 1 / (figure.get_size_inches()[0] * DPI)
             place = figure.add_axes(
                 (box.x1 + GAP * pixel, box.y0, 10 * pixel, box.height), label="<colorbar>"
             )  # as matplotlib calls its own
             figure.colorbar(drawn, cax=place, label=unit, extend="both" if diverging else "max")
     return figure
+
+
+def _over_cells(photo: Tensor, height: int, width: int, size: tuple[int, int]) -> Tensor:
+    """A photograph averaged to the size of a map of its height x width cells, white where these reach beyond its edge."""
+    below, right = CELL * height - photo.shape[1], CELL * width - photo.shape[2]
+    return F.interpolate(F.pad(photo, (0, right, 0, below), value=1.0)[None], size=size, mode="area")[0]
 
 
 def label_lines(axis: Axes, *labels: str) -> None:
