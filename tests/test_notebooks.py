@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import bitstream, images, roi
+from plic_lib import bitstream, images, metrics, roi
 from plic_lib import codec as codec_module
 from plic_lib.course import figures, widgets
+from plic_lib.course import painter as painter_module
 
 from .conftest import tiny_model
 
@@ -122,28 +123,54 @@ def test_render_shows_what_the_bytes_decode_to(tiny, photo, level):
     assert f"{len(shown.data):,} bytes" in shown.caption()
 
 
-def test_a_wipe_shows_one_picture_left_and_the_other_right(photo):
-    pictures = {"dark": 0.5 * photo, "light": 0.5 + 0.5 * photo}
-    explorer = widgets.wipe_explorer(pictures, 0.25)
-    shown = explorer.shown.picture
-    assert torch.equal(shown[:, :, :47], pictures["dark"][:, :, :47]) and torch.equal(shown[:, :, 49:], pictures["light"][:, :, 49:])
-    assert (shown[:, :, 47:49] == 1).all() and "dark" in explorer.caption.value
-    explorer.slider.value = 1.0
-    assert torch.equal(explorer.shown.picture, pictures["dark"])
+def shown_by(canvas, which):
+    return images.to_tensor(Image.open(io.BytesIO(getattr(canvas, which))))
+
+
+def test_a_wipe_holds_both_pictures(photo):
+    canvas = widgets.wipe({"dark": 0.5 * photo, "light": 0.5 + 0.5 * photo}, 0.25)
+    assert torch.equal(shown_by(canvas, "left"), images.eight_bit(0.5 * photo))
+    assert torch.equal(shown_by(canvas, "picture"), images.eight_bit(0.5 + 0.5 * photo))
+    assert (canvas.names, canvas.position, canvas.mode) == (["dark", "light"], 0.25, "wipe")
 
 
 def test_the_slider_re_encodes(photo):
     explorer = widgets.rate_explorer(tiny_model(), photo, level=2.0)
-    before = explorer.picture.value, explorer.caption.value
+    before = explorer.canvas.picture, explorer.caption.value
+    assert torch.equal(shown_by(explorer.canvas, "picture"), explorer.shown.picture)
+    assert torch.equal(shown_by(explorer.canvas, "left"), photo) and explorer.beside is None
     explorer.slider.value = 0.5
-    assert explorer.shown.level == 0.5 and explorer.picture.value != before[0] and explorer.caption.value != before[1]
+    assert explorer.shown.level == 0.5 and explorer.canvas.picture != before[0] and explorer.caption.value != before[1]
     explorer.slider.value = 9  # clamped by the slider
-    assert explorer.shown.level == 2.0 and (explorer.picture.value, explorer.caption.value) == before
+    assert explorer.shown.level == 2.0 and (explorer.canvas.picture, explorer.caption.value) == before
+
+
+@pytest.mark.parametrize("name", ["JPEG", "AVIF"])
+def test_another_codec_stands_beside_at_equal_bytes(photo, name):
+    explorer = widgets.rate_explorer(tiny_model(), photo, level=2.0)
+    if name not in explorer.against.options:
+        pytest.skip(f"this Pillow was built without {name}")
+    explorer.against.value = name
+    ours, other = explorer.shown, explorer.beside
+    assert torch.equal(shown_by(explorer.canvas, "left"), other.picture) and other.name.startswith(name)
+    assert len(other.data) <= len(ours.data) or "its smallest file" in other.name
+    assert f"{len(other.data):,} bytes" in explorer.caption.value
+    smaller = widgets.render_rival(explorer.RIVALS[name], photo, len(other.data) // 2)
+    assert len(smaller.data) < len(other.data) and smaller.psnr < other.psnr
+    assert "its smallest file" in widgets.render_rival(explorer.RIVALS[name], photo, 1).name
+
+
+def test_models_can_be_chosen(photo, tiny):
+    other = tiny_model(symmetric=True)
+    other.name = "other"
+    explorer = widgets.rate_explorer(tiny, photo, others=[other])
+    explorer.model.value = "other"
+    assert explorer.shown.data == codec_module.encode(other, photo, 1.0) and explorer.caption.value.startswith("other")
 
 
 @pytest.fixture
 def painter(photo):
-    return widgets.roi_painter(tiny_model(), photo, region=2.0, background=0.5)
+    return painter_module.roi_painter(tiny_model(), photo, region=2.0, background=0.5)
 
 
 def test_the_painter_shows_what_the_bytes_decode_to(painter, photo):
@@ -169,18 +196,34 @@ def test_all_controls_of_the_painter_share_one_state(painter):
     assert painter.rows.value[0] == 0
     painter.mode.value = "erase"
     assert painter.canvas.mode == "erase"
+    shown = painter.shown
     for view in painter.VIEWS:
         painter.view.value = view
         assert Image.open(io.BytesIO(painter.canvas.picture)).size == (painter.canvas.width, painter.canvas.height)
+        assert bool(painter.canvas.left) == (view == "compare") and painter.shown is shown  # a view costs no file
     painter.clear.click()
     assert not painter.cells.any() and painter.shown.data == painter.shown.uniform_data
+
+
+def test_the_painter_says_what_the_rest_paid(painter, photo):
+    painter.set_box(20, 10, 60, 50)
+    shown = painter.shown
+    (inside, equal_inside), (rest, equal_rest) = shown.psnr["region"], shown.psnr["rest"]
+    assert inside == metrics.psnr(photo[:, shown.mask], shown.picture[:, shown.mask])
+    assert equal_rest == metrics.psnr(photo[:, ~shown.mask], shown.equal_picture[:, ~shown.mask])
+    assert shown.equal_data == codec_module.encode(painter.model, photo, shown.equal_level)
+    assert abs(len(shown.equal_data) / len(shown.data) - 1) < 0.03  # of a tiny file: a byte or two
+    for figure in (f"{inside - equal_inside:+.1f}", f"{rest - equal_rest:+.1f}", f"{len(shown.equal_data):,} bytes"):
+        assert figure in painter.caption.value
+    painter.view.value = "compare"
+    assert torch.equal(shown_by(painter.canvas, "left"), shown.equal_picture)
 
 
 def test_the_painter_says_errors_in_words(painter, monkeypatch):
     def fails(*_):
         raise ValueError("the reason")
 
-    monkeypatch.setattr(widgets, "render_region", fails)
+    monkeypatch.setattr(painter_module, "render_region", fails)
     painter.region.value = 1.0
     assert "the reason" in painter.caption.value
     with pytest.raises(roi.RegionError):

@@ -5,8 +5,9 @@ In reading order::
     alt       alternative text of figures
     figures   one style, pictures in rows, maps, drawings of the method
     curves    rate-distortion curves of many codecs
-    painter   a canvas to draw a region on
-    widgets   things to turn: rate, region, before and after
+    canvas    a picture, a second one left of a line, a region drawn on it; in the browser
+    widgets   things to turn: rate, before and after
+    painter   a region of interest, drawn and paid for
     check     exercises that check themselves
     editions  the solutions, made from the notebooks and the exercises
 """

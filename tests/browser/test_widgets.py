@@ -54,12 +54,15 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool((abs(a.astype(int) - b.astype(int)) <= 1).all())
 
 
-def test_the_rate_slider_of_the_tour(lab, model):
+def test_the_rate_explorer_of_the_tour(lab, model):
     page = lab.open("00_tour.ipynb")
     page.run_all()
     assert page.all_errors() == []
-    explorer = page.page.locator(".widget-vbox", has=page.page.locator(".widget-slider")).first
-    picture, seen = explorer.locator("img"), {}
+    page.kernel("setattr(explorer.against, 'value', 'original')")
+    page.kernel("setattr(explorer.canvas, 'position', 0.0)")
+    canvas = page.page.locator("canvas.plic-canvas").first
+    explorer = page.page.locator(".widget-vbox", has=canvas).first
+    read, seen = "__import__('base64').b64encode(explorer.{}.data).decode()", {}
     for level in ("0.25", "1.75"):
         readout = explorer.locator(".widget-readout")
         readout.scroll_into_view_if_needed()
@@ -67,13 +70,38 @@ def test_the_rate_slider_of_the_tour(lab, model):
         readout.fill(level)
         readout.press("Enter")
         page.wait()
-        data = page.kernel("__import__('base64').b64encode(explorer.shown.data).decode()")
-        seen[level] = data, of_page(page, picture), explorer.locator(".widget-label").last.inner_text()
-        assert close(seen[level][1], decoded(model, data))
-        assert f"level {float(level):.2f}" in seen[level][2]
+        data = page.kernel(read.format("shown"))
+        seen[level] = data, right_of_line(of_page(page, canvas), 0.0)
+        assert close(seen[level][1], right_of_line(decoded(model, data), 0.0))
+        assert f"level {float(level):.2f}" in explorer.locator(".widget-html").last.inner_text()
     assert len(seen["0.25"][0]) < len(seen["1.75"][0]) and not close(seen["0.25"][1], seen["1.75"][1])
+
+    # JPEG left of the line, which the mouse moves
+    explorer.get_by_role("button", name="JPEG").click()
+    page.wait()
+    page.drag(canvas, [(0.3, 0.5), (0.5, 0.5), (0.6, 0.4)])
+    position = page.kernel("explorer.canvas.position")
+    assert abs(position - 0.6) < 0.01
+    whole, ours = of_page(page, canvas), decoded(model, page.kernel(read.format("shown")))
+    jpeg = pixels(base64.b64decode(page.kernel(read.format("beside"))))
+    assert close(right_of_line(whole, position), right_of_line(ours, position))
+    assert close(left_of_line(whole, position), left_of_line(jpeg, position))
+    canvas.focus()
+    page.page.keyboard.press("Home")
+    page.wait()
+    assert page.kernel("explorer.canvas.position") == 0
     assert page.all_errors() == []
     page.close()
+
+
+def right_of_line(picture: np.ndarray, position: float) -> np.ndarray:
+    """What is neither under the line with its handle nor under a name."""
+    return picture[30:, round(position * picture.shape[1]) + 12 :]
+
+
+def left_of_line(picture: np.ndarray, position: float) -> np.ndarray:
+    """As above, of the other picture."""
+    return picture[30:, : round(position * picture.shape[1]) - 12]
 
 
 def test_the_painter(lab, model):
@@ -82,7 +110,7 @@ def test_the_painter(lab, model):
     assert page.all_errors() == []
     page.kernel("[painter.clear.click(), setattr(painter.view, 'value', 'decoded')][0]")
     page.wait()
-    canvas = page.page.locator("canvas.plic-painter").first
+    canvas = page.page.locator("canvas.plic-canvas").first
     read = "__import__('base64').b64encode(painter.shown.data).decode()"
     states = [(page.kernel(read), page.kernel("painter.cells.tolist()"))]
     assert not np.any(states[0][1])
@@ -107,14 +135,32 @@ def test_the_painter(lab, model):
     for (before, _), (after, _) in zip(states, states[1:]):
         assert len(before) < len(after)
 
+    # left of a line the file of equal bytes without a region; near the line every mode moves it
+    page.page.get_by_role("button", name="compare").last.click()
+    page.wait()
+    page.drag(canvas, [(0.5, 0.5), (0.7, 0.5)])
+    assert abs(page.kernel("painter.canvas.position") - 0.7) < 0.01
+    equal = decoded(model, page.kernel(read.replace("shown.data", "shown.equal_data")))
+    cells = np.kron(page.kernel("painter.cells.tolist()"), np.ones((16, 16), bool))[: equal.shape[0], : equal.shape[1]]
+    away = left_of_line(~outlined(cells), 0.7)
+    assert close(left_of_line(of_page(page, canvas), 0.7)[away], left_of_line(equal, 0.7)[away])
+    page.page.get_by_role("button", name="decoded").last.click()
+    page.wait()
+
     canvas.blur()  # hides the cell that the keys act on
     shown, picture = of_page(page, canvas), decoded(model, page.kernel(read))
     cells = np.kron(page.kernel("painter.cells.tolist()"), np.ones((16, 16), bool))[: shown.shape[0], : shown.shape[1]]
-    inner = np.pad(cells, 3, mode="edge")  # away from the outlines, where three pixels are drawn over
-    plain = np.ones_like(cells)
-    for dy in range(7):
-        for dx in range(7):
-            plain &= inner[dy : dy + cells.shape[0], dx : dx + cells.shape[1]] == cells
+    plain = ~outlined(cells)
     assert plain.mean() > 0.5 and close(shown[plain], picture[plain])
     assert page.all_errors() == []
     page.close()
+
+
+def outlined(cells: np.ndarray) -> np.ndarray:
+    """The pixels within three of the region's outline, which is drawn over the picture."""
+    inner = np.pad(cells, 3, mode="edge")
+    near = np.zeros_like(cells)
+    for down in range(7):
+        for right in range(7):
+            near |= inner[down : down + cells.shape[0], right : right + cells.shape[1]] != cells
+    return near
