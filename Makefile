@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser notebooks solutions results bench constraints clean
+.PHONY: setup lab app test test-browser notebooks solutions results pages bench constraints clean
 
 # threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
@@ -38,10 +38,15 @@ solutions: setup
 	.venv/bin/python -m plic_lib.course.editions
 	.venv/bin/python notebooks/run.py notebooks/solutions/*.ipynb
 
-# every codec over a folder of pictures, as in: make results PICTURES=~/kodak; a folder named kodak renews the README too
+# every codec over a folder of pictures, as in: make results PICTURES=~/kodak; a folder named kodak renews the pages too
 PICTURES ?= kodak
 results: setup
-	.venv/bin/plic results $(PICTURES) $(if $(filter kodak,$(notdir $(PICTURES))),--readme)
+	.venv/bin/plic results $(PICTURES) $(if $(filter kodak,$(notdir $(PICTURES))),--pages)
+
+# the README's first picture, and every figure that README and docs quote, from data/results
+pages: setup
+	.venv/bin/python -m plic_lib.study.cover
+	.venv/bin/python -m plic_lib.study.pages
 
 bench: setup
 	.venv/bin/plic bench

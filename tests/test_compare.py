@@ -14,8 +14,8 @@ import pytest
 from plic_lib import datasets, images, metrics
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.commands.main import main
-from plic_lib.errors import CodecFailed, FileError, ImageError
-from plic_lib.study import compare, evaluation, readme, results, rivals
+from plic_lib.errors import CodecFailed, ImageError
+from plic_lib.study import compare, evaluation, pages, results, rivals
 from plic_lib.study.pictures import look_at
 from tests.conftest import tiny_model
 
@@ -115,7 +115,7 @@ def test_two_models_of_one_name_and_one_model_twice(folder, tiny, tmp_path, monk
     assert set(found["codecs"]) == {"JPEG", *names} and set(found["targets"]) == set(names)
     assert [codec["hash"] for codec in found["codecs"].values()] == [None, models[0].hash, models[1].hash]
     assert [len(codec["points"]) for codec in found["codecs"].values()] == [len(rivals.JPEG.qualities), 2, 2]
-    assert readme.table(found).count("\n| JPEG") == 3
+    assert pages.results(found).count("\n| JPEG") == 3
 
 
 def test_a_codec_that_fails_is_left_out_and_the_rest_is_written(folder, tmp_path, monkeypatch, measured):
@@ -164,7 +164,7 @@ def test_small_and_flat_pictures_have_dashes(tiny, tmp_path):
     (row, *_) = found["targets"]["tiny"]
     assert row["ms_ssim"] == pytest.approx(row["ms_ssim_pooled"]) and row["psnr_pooled"] > 0
     only = results.run(look_at(tmp_path / "flat"), [], tmp_path / "work", ["JPEG"])
-    assert only["codecs"]["JPEG"]["points"][-1]["psnr"] is None and "None" not in readme.table(only)
+    assert only["codecs"]["JPEG"]["points"][-1]["psnr"] is None and "None" not in pages.results(only)
 
 
 def test_two_processes_share_the_points(folder, tmp_path):
@@ -230,7 +230,7 @@ def test_a_table_is_written_whatever_cannot_be_computed(result):
         for q in range(3)
     ]
     codecs = {"HEVC": result["codecs"]["AVIF"], "ties": {"hash": None, "points": points}}
-    table = readme.table({"pictures": result["pictures"], "codecs": codecs, "missing": {}})
+    table = pages.results({"pictures": result["pictures"], "codecs": codecs, "missing": {}})
     line = next(line for line in table.splitlines() if line.startswith("| ties"))
     assert line.endswith(("| – |", "| no common quality |")) and "nan" not in table
 
@@ -259,19 +259,6 @@ def test_curves_follow_the_drawn_pictures(result):
 def test_pooled_psnr():
     assert evaluation.pooled_psnr([30.0, 30.0], [10, 90]) == pytest.approx(30)
     assert evaluation.pooled_psnr([20.0, 40.0], [1, 1]) == pytest.approx(-10 * np.log10((1e-2 + 1e-4) / 2))
-
-
-def test_readme_is_renewed_between_its_marks(result, tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.START}\nold\n{readme.END}\nafter\n")
-    readme.renew(result, "some", path)
-    text = path.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "data/results/some.png" in text
-    readme.renew(result, "some", path)
-    assert path.read_text() == text
-    path.write_text("nothing")
-    with pytest.raises(FileError, match="no lines"):
-        readme.renew(result, "some", path)
 
 
 def test_published_figures_name_their_source():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plic_lib import checkpoint, shipped
-from plic_lib.study import compare, readme
+from plic_lib.study import compare
 
 ROOT = Path(__file__).resolve().parent.parent
 KODAK = json.loads((ROOT / "data/results/mini_kodak.json").read_text())
@@ -48,7 +48,7 @@ def test_files_cost_little_more_than_the_estimate(level):
     assert total["overhead_without_40_bytes_each"] <= (0.005 if total["bpp"] >= 0.1 else 0.01)
 
 
-@pytest.mark.parametrize("text", ["README.md", "data/checkpoints/mini.md"])
+@pytest.mark.parametrize("text", ["docs/results.md", "data/checkpoints/mini.md"])
 def test_texts_quote_the_figures(text):
     content = (ROOT / text).read_text()
     for total in KODAK["totals"]:
@@ -57,10 +57,10 @@ def test_texts_quote_the_figures(text):
         assert row in content, row
 
 
-def test_readme_quotes_the_figures_of_regions(mini):
+def test_results_quote_the_figures_of_regions(mini):
     recorded = json.loads((ROOT / "data/results/roi_kodak.json").read_text())
     assert recorded["hash"] == mini.hash and recorded["totals"]["pictures"] == 24
-    content = (ROOT / "README.md").read_text()
+    content = (ROOT / "docs/results.md").read_text()
     for name, file in recorded["totals"]["files"].items():
         assert file["bytes"] == sum(row["files"][name]["bytes"] for row in recorded["pictures"])
         figures = f"| {file['bytes']:,} | {file['psnr_inside']:.2f} | {file['psnr_outside']:.2f} "
@@ -94,12 +94,6 @@ def test_the_set_meets_the_three_rates():
     for rows in RESULT["targets"].values():
         assert [row["target"] for row in rows] == [0.075, 0.15, 0.3]
         assert all(row["bpp"] == pytest.approx(row["target"], rel=0.02) for row in rows)
-
-
-def test_readme_s_results_are_the_recorded_ones():
-    content = (ROOT / "README.md").read_text()
-    written = content.partition(readme.START)[2].partition(readme.END)[0].strip()
-    assert written == readme.section(RESULT, "kodak") and (ROOT / "data/results/kodak.png").is_file()
 
 
 def test_mini_gan_s_card_quotes_the_figures():

@@ -1,4 +1,4 @@
-"""``plic doctor``: what this machine has, what is missing, and what to do about it."""
+"""``plic doctor``: what this machine has, what is missing, and whether it is ready."""
 
 import argparse
 import importlib.metadata
@@ -6,27 +6,19 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from plic_lib import checkpoint, metrics, shipped
+from plic_lib import checkpoint, metrics, selftest, shipped
 from plic_lib.errors import CheckpointError, WeightsMissing
 from plic_lib.study import rivals
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "compressai",
-    "lpips",
-    "accelerate",
-    "safetensors",
-    "numpy",
-    "pillow",
-    "scikit-image",
-    "jupyterlab",
-    "ipywidgets",
-    "nbval",
-)
+CODEC = ("torch", "compressai", "safetensors", "numpy", "pillow")  #: without which nothing works
+COURSE = ("torchvision", "lpips", "accelerate", "scikit-image", "jupyterlab", "ipywidgets", "nbval")  #: which the notebooks need besides
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"  #: only in a copy of the repository
 
 #: Where weights come from that are not torchvision's.
 SOURCES = {"inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"}
@@ -44,46 +36,90 @@ def run(options: argparse.Namespace) -> None:
     report()
 
 
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    text: str
+    todo: str = ""  #: what to do about it before anything works; empty where there is nothing to do, or where things work without it
+    good: bool = True
+
+    def __str__(self) -> str:
+        return f"{' ' if self.good else '!'} {self.text}"
+
+
 def report() -> None:
-    """Print one line a finding; lines that begin with '!' need something done."""
-    _report_system()
-    for package in PACKAGES:
+    """Print one line a finding, those that begin with '!' are not as they could be; and last whether this machine is ready."""
+    findings = []
+    for finding in (found for part in (_system, _packages, _models, _works, _weights, _rivals) for found in part()):
+        print(finding)
+        findings.append(finding)
+    print(verdict(findings))
+
+
+def verdict(findings: list[Finding]) -> str:
+    """The last line: ready, or what to do."""
+    if todo := list(dict.fromkeys(finding.todo for finding in findings if finding.todo)):
+        return f"Not ready: {todo[0]}" + (f"; then run plic doctor again ({len(todo) - 1} more to do)" if len(todo) > 1 else "")
+    ready = "Ready: make lab opens the course" if NOTEBOOKS.is_dir() else "Ready: plic encode and plic decode work"
+    return ready + ("; what is marked with ! is left out until it is there" if not all(finding.good for finding in findings) else "")
+
+
+def _system() -> Iterator[Finding]:
+    supported = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    text = f"Python {platform.python_version()} on {platform.system()} {platform.machine()} (3.10 to 3.12 are supported)"
+    yield Finding(text, "" if supported else "install Python 3.10, 3.11 or 3.12 and set plic up with it", supported)
+    libc, number = platform.libc_ver()
+    if libc == "glibc":
+        new = tuple(map(int, number.split(".")[:2])) >= (2, 34)
+        yield Finding(f"glibc {number} (CompressAI's wheel needs 2.34)", "" if new else "use a newer Linux, such as Ubuntu 22.04", new)
+    yield Finding(f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no device; everything runs on the CPU"
+    yield Finding(f"CUDA: {device}")
+
+
+def _packages() -> Iterator[Finding]:
+    for package in CODEC + COURSE:
         try:
-            _line(True, f"{package} {importlib.metadata.version(package)}")
+            yield Finding(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            _line(False, f"{package} is missing: run `pip install -r requirements.txt`")
-    _line(True, f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
-    _line(True, "CUDA: " + (torch.cuda.get_device_name() if torch.cuda.is_available() else "no device; everything runs on the CPU"))
+            todo = "pip install -r requirements.txt" if NOTEBOOKS.is_dir() else "pip install plic" if package in CODEC else ""
+            yield Finding(f"{package} is missing", todo, False)
+
+
+def _models() -> Iterator[Finding]:
     models = shipped.available()
     for name in models:
         try:
             model = checkpoint.load(name)
-            _line(True, f"model {name}: {model.hash[:8]}, N = {model.networks.widths.N}, {model.about.get('step', '?')} steps")
+            yield Finding(f"model {name}: {model.hash[:8]}, N = {model.networks.widths.N}, {model.about.get('step', '?')} steps")
         except CheckpointError as error:
-            _line(False, str(error))
+            yield Finding(str(error), "install plic again: a model that comes with it is damaged", False)
     if not models:
-        _line(False, f"no models in {shipped.FOLDER}: install plic again")
+        yield Finding(f"no models in {shipped.FOLDER}", "install plic again: the models that come with it are not there", False)
+
+
+def _works() -> Iterator[Finding]:
+    """A file of an earlier version, through both decoders."""
+    outcome = next(selftest.run())
+    text = (
+        f"a golden file decodes to its {outcome.latents} latents"
+        if outcome.passed
+        else f"a golden file: {outcome.fault or 'decoders differ'}"
+    )
+    yield Finding(text, "" if outcome.passed else "run plic selftest, and report what it prints", outcome.passed)
+
+
+def _weights() -> Iterator[Finding]:
     for net, metric in metrics.NEEDED_FOR.items():
         fault = metrics.weights_fault(net)
         hint = f" {fault}: {metric} is left out; `plic doctor --fetch {net}` downloads it" if fault else ""
-        _line(not fault or net != "alex" and not metrics.weights_path(net).exists(), f"{metrics.weights_path(net)}{hint}")
+        wanted = net == "alex" or metrics.weights_path(net).exists()
+        yield Finding(f"{metrics.weights_path(net)}{hint}", good=not (fault and wanted))
+
+
+def _rivals() -> Iterator[Finding]:
     for codec in rivals.CODECS.values():
-        _line(True, f"rival {codec.name}: {codec.missing() or 'here'}")
-
-
-def _line(good: bool, text: str) -> None:
-    print(f"{' ' if good else '!'} {text}")
-
-
-def _report_system() -> None:
-    version = sys.version_info
-    _line(
-        (3, 10) <= version[:2] <= (3, 12),
-        f"Python {platform.python_version()} on {platform.system()} {platform.machine()} (3.10 to 3.12 are supported)",
-    )
-    libc, number = platform.libc_ver()
-    if libc == "glibc":
-        _line(tuple(map(int, number.split(".")[:2])) >= (2, 34), f"glibc {number} (CompressAI's wheel needs 2.34)")
+        yield Finding(f"rival {codec.name}: {codec.missing() or 'here'}")
 
 
 def fetch(net: str, timeout: float = 20) -> None:

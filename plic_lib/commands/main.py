@@ -22,7 +22,7 @@ COMMANDS = {
     "decode": "decompress a .plic file to a picture",
     "info": "show what a .plic file says of itself",
     "eval": "figures over a folder of pictures, from real files",
-    "results": "every codec over a folder of pictures: curves, tables and the README's section; goes on where it stopped",
+    "results": "every codec over a folder of pictures: curves and tables; goes on where it stopped",
     "eval-roi": "what another level in the middle of each picture costs and gains (paper, Figure 4)",
     "bench": "seconds beside CompressAI's serial context model, or beside other codecs, one thread",
     "train": "train a model; started again, it goes on where it was",

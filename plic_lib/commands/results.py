@@ -6,7 +6,7 @@ from pathlib import Path
 from plic_lib import checkpoint, datasets, files, shipped
 from plic_lib.commands import options as common
 from plic_lib.errors import UsageError
-from plic_lib.study import compare, readme, record, results, rivals
+from plic_lib.study import compare, pages, record, results, rivals
 from plic_lib.study.pictures import look_at
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codecs", nargs="*", metavar="NAME", help="rivals (default: all)")
     parser.add_argument("--work", default="runs/results", metavar="DIR", help="folder for the points (default: %(default)s)")
     parser.add_argument("--json", metavar="OUT", help="default: data/results/NAME.json, after the folder")
-    parser.add_argument("--readme", action="store_true", help="renew the results in README.md and their figure")
+    parser.add_argument("--pages", action="store_true", help="renew the figures in README.md and docs, and the curves")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> None:
     tell = common.teller(options.json)
     for what, reason in result["missing"].items():
         tell(f"left out: {what} ({reason})")
-    tell(readme.table(result))
-    if options.readme:
+    tell(pages.results(result))
+    if options.pages:
         from plic_lib.course import curves  # which draws: nothing else here needs matplotlib
 
         curves.results_figure(result, compare.FOLDER / f"{name}.png")
-        readme.renew(result, name)
+        pages.renew()

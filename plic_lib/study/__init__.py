@@ -13,7 +13,9 @@ In reading order::
     regions     what another level in a region costs and gains
     results     every codec at every rate, points that go on where they stopped
     compare     curves, BD-rates and intervals from results
-    readme      the README's section of results
+    cover       the README's first picture
+    syllabus    what the notebooks say of themselves: goals, minutes, what each needs
+    pages       what README and docs say in figures, written from the records
     ablation    models that differ in one thing each
     enhance     a classic codec and a network that repairs its pictures (paper, section 3.2)
     bench       seconds and memory
