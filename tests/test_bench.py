@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from plic_lib.commands.main import main
+from plic_lib.course import turns
 from plic_lib.errors import UsageError
 from plic_lib.model import Widths
 from plic_lib.study import rivals
@@ -156,3 +157,9 @@ def test_parts_beside_another_checkout(tmp_path):
     (tmp_path / "plic_lib" / "__init__.py").write_text("raise ImportError('of another time')")
     with pytest.raises(UsageError, match="of another time"):
         parts.run(inputs.untrained(Widths(N=16, M=24)), [tmp_path], megapixels=0.02, runs=1)
+
+
+def test_turns_of_the_widgets(tiny, photo):
+    result = turns.run(tiny, photo, runs=1)
+    assert result["pixels"] == [photo.shape[2], photo.shape[1]] and all(row["seconds"] > 0 for row in result["rows"])
+    assert {"stroke", "view", "moves"} <= {row["turn"].split()[-1] for row in result["rows"]}

@@ -2,9 +2,10 @@
 
 import argparse
 
-from plic_lib import files
+from plic_lib import datasets, files
 from plic_lib.commands import options as common
 from plic_lib.commands.table import table
+from plic_lib.course import turns
 from plic_lib.errors import UsageError
 from plic_lib.grid import MAX_PIXELS
 from plic_lib.study.bench import busy, inputs, parts, serial, sizes, training, zoo
@@ -60,17 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--training", metavar="PRESET", help="samples a second of a preset beside CompressAI's training loop, and nothing else"
     )
     other.add_argument("--busy", action="store_true", help="a training cell of the course beside four busy processes, and nothing else")
+    other.add_argument("--widgets", action="store_true", help="a turn of the rate explorer and of the region painter, and nothing else")
     parser.add_argument("--sizes", nargs="+", type=common.number, metavar="MP", help="with --codecs: megapixels (default: 0.25 1 2 4 12)")
     parser.add_argument("--compile", action="store_true", help="with --training: compile our networks")
     common.add_json(parser, "all figures")
 
 
 def run(options: argparse.Namespace) -> None:
-    """One of the five measurements."""
+    """One of the six measurements."""
     common.check_outputs(options, [options.json])
     if options.sizes and options.codecs is None:
         raise UsageError("--sizes belongs to --codecs: give that too")
-    chosen = {_training: options.training, _busy: options.busy or None, _codecs: options.codecs, _parts: options.against}
+    flags = {_busy: options.busy or None, _widgets: options.widgets or None}
+    chosen = {_training: options.training, _codecs: options.codecs, _parts: options.against, **flags}
     measure = next((measure for measure, asked in chosen.items() if asked is not None), _serial)
     result = {"command": options.command, **measure(options, common.teller(options.json))}
     if options.json:
@@ -156,4 +159,11 @@ def _busy(options: argparse.Namespace, tell) -> dict:
     tell(f"the training cell of {result['notebook']}, {result['cores']} cores, {result['threads']} threads, {waiting}")
     tell(f"alone {alone['seconds']:.1f} s (load at the start {result['load_at_start']:.1f})")
     tell(f"beside {result['neighbours']} busy processes {beside['seconds']:.1f} s, {beside['ratio']:.2f} times its fair share")
+    return result
+
+
+def _widgets(options: argparse.Namespace, tell) -> dict:
+    result = turns.run(inputs.load(options.model), datasets.sample("astronaut"), options.runs)
+    tell(f"{result['model']}, {result['cpu']}, {result['threads']} threads, a photograph of 512 x 512, median of {options.runs} turns")
+    tell(table({"turn": "", "seconds": ".2f"}, [(row["turn"], row["seconds"]) for row in result["rows"]]))
     return result

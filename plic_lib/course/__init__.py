@@ -8,6 +8,7 @@ In reading order::
     canvas    a picture, a second one left of a line, a region drawn on it; in the browser
     widgets   things to turn: rate, before and after
     painter   a region of interest, drawn and paid for
+    turns     how long a turn of them takes
     check     exercises that check themselves
     editions  the solutions, made from the notebooks and the exercises
 """
