@@ -2,7 +2,8 @@
 
 A checkpoint holds the weights, the frozen entropy coder and, as JSON text, the
 settings. The hash of a model covers everything that decides what a file decodes to;
-its first four bytes stand in every file.
+its first four bytes stand in every file. A second hash, of all numbers in the checkpoint,
+tells damage in what only encoding needs.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
 from torch import Tensor, nn
 
@@ -113,7 +115,12 @@ def save(model: TrainedModel, path: str | Path) -> None:
     tensors |= {f"frozen.{k}": v for k, v in model.frozen.tensors().items()}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": "plic-1", "hash": model.hash, "widths": json.dumps(model.networks.settings()), "about": json.dumps(model.about)}
-    files.write(path, pack(tensors, metadata))
+    files.write(path, pack(tensors, metadata | {"data": _data_hash(pack(tensors))}))
+
+
+def _data_hash(contents: bytes) -> str:
+    """SHA-256 of what follows the header of a safetensors file: the numbers of all tensors."""
+    return hashlib.sha256(memoryview(contents)[8 + int.from_bytes(contents[:8], "little") :]).hexdigest()
 
 
 def _weights(networks: Plic) -> dict[str, Tensor]:
@@ -132,27 +139,45 @@ def load(name_or_path: str | Path = "mini", device: str | torch.device = "cpu") 
     ('mini', 3, 64)
     """
     path = find(name_or_path)
-    metadata = header(path)
+    metadata, contents = header(path), files.read(path)
     if metadata.get("format") != "plic-1":
         raise CheckpointError(f"{path}: a safetensors file, but not a plic checkpoint of format 1")
+    if metadata.get("data") not in (None, _data_hash(contents)):  # None: the first checkpoints do not state it
+        raise CheckpointError(f"{path}: its contents do not have the hash that it states; it is damaged")
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        tensors, about = unpack(contents), json.loads(metadata.get("about", "{}"))
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        networks = _filled(Plic(Widths(**json.loads(metadata["widths"]))), part("networks."))
+        networks = _filled(_widths(metadata["widths"], tensors), part("networks."))
         frozen = Frozen.from_tensors(part("frozen."))
         if len(frozen.tables.z_length) != networks.widths.N:
             raise ValueError(f"tables for {len(frozen.tables.z_length)} channels of z, which has {networks.widths.N}")
-        model = TrainedModel(path.stem, networks, frozen, json.loads(metadata.get("about", "{}")))
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        if not isinstance(about, dict):
+            raise ValueError("what it says about itself is no object of JSON")
+        model = TrainedModel(path.stem, networks, frozen, about)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: incomplete, damaged or made by another version of plic ({error})") from error
     if model.hash != metadata.get("hash"):
         raise CheckpointError(f"{path}: its contents do not have the hash that it states; it is damaged")
     return model.to(device)
 
 
-def _filled(networks: Plic, stored: dict[str, Tensor]) -> Plic:
-    """The networks with the weights of a checkpoint: all of them, and numbers."""
+def _widths(text: str, tensors: dict[str, Tensor]) -> Widths:
+    """What a checkpoint says of its networks, where its tensors have that size: a few bytes may ask for terabytes."""
+    widths = Widths(**json.loads(text))
+    N, M, levels = widths.N, widths.M, widths.levels
+    if min(N, M, levels) < 1:
+        raise ValueError(f"its networks have the widths {text}")
+    for name, shape in {"encoder.2.weight": (N, N, 5, 5), "context.weight": (2 * M, M, 5, 5), "gain_units.theta": (levels, M)}.items():
+        if (found := tensors.get(f"networks.{name}")) is None:
+            raise ValueError(f"some of its tensors are missing: {name}")
+        if found.shape != shape:
+            raise ValueError(f"{name} has not the shape that follows from its widths {text}")
+    return widths
+
+
+def _filled(widths: Widths, stored: dict[str, Tensor]) -> Plic:
+    """Networks with the weights of a checkpoint: all of them, and numbers."""
+    networks = Plic(widths)
     own = _weights(networks)
     if missing := sorted(own.keys() - stored.keys()):
         raise ValueError(f"{len(missing)} of its tensors are missing: {missing[0]}, …")

@@ -36,7 +36,11 @@ def tiny_model(symmetric: bool = False) -> TrainedModel:
 
 @pytest.fixture(scope="session")
 def tiny():
-    return tiny_model()
+    """All tests see the same one: who wants to change a model makes one with ``tiny_model``."""
+    model = tiny_model()
+    before = {name: value.clone() for name, value in model.networks.state_dict().items()}
+    yield model
+    assert all(torch.equal(value, before[name]) for name, value in model.networks.state_dict().items()), "a test has changed it"
 
 
 def stored(model: TrainedModel, path: Path) -> Path:

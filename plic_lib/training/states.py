@@ -64,7 +64,8 @@ def start_from(name_or_path: str | Path) -> dict:
         state = read(name_or_path)
         return {"model": average_of(state), "steps_before": state["step"] + state["steps_before"]}
     model = checkpoint.load(name_or_path)
-    return {"model": model.networks.state_dict(), "steps_before": model.about["step"]}
+    before = model.about.get("step", 0)  # who wrote the checkpoint need not have said so
+    return {"model": model.networks.state_dict(), "steps_before": before if isinstance(before, int) else 0}
 
 
 def freeze_state(path: str | Path, name: str, networks: type[Plic] = Plic) -> TrainedModel:
