@@ -66,13 +66,20 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
     except FileError as error:
         raise ImageError(str(error)) from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: is not a picture of a kind that can be read here") from error
+        kind = _begins_as(data.getvalue()[:16])
+        reason = f"begins as {kind} does, but is damaged" if kind else "is not a picture of a kind that can be read here"
+        raise ImageError(f"{path}: {reason}") from error
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise many kinds for a damaged file
         raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def _begins_as(prefix: bytes) -> str | None:
+    """The format whose files begin so: Pillow says the same of a damaged picture and of something else."""
+    return next((name for name in Image.ID if (accepts := Image.OPEN[name][1]) and accepts(prefix.ljust(16, b"\0")) is True), None)
 
 
 def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -146,7 +153,7 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> np.ndarray:
         raise ValueError(f"{broken} of its grey values are no finite numbers")
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I" and image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1:
         values %= 2**32  # unsigned, which Pillow reads as signed
-    if image.mode.startswith("I;16") or image.format == "PPM":  # Pillow brings a PPM of any depth to 16 bits
+    if image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):  # Pillow brings whole numbers of a PPM to 16 bits
         white, guess = 65535, ""
     else:
         white = white_of(values, whole=image.mode == "I")
@@ -192,14 +199,26 @@ def to_image(x: Tensor) -> Image.Image:
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
 
 
-def to_bytes(x: Tensor, format: str = "PNG") -> bytes:
-    """A picture (3, H, W) in [0, 1] as the bytes of a file. Raises ImageError where the format does not take it."""
-    buffer = io.BytesIO()
+#: How a picture is written in a format that can lose some of it.
+SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}, "HEIF": {"quality": 95}}
+
+
+def to_bytes(x: Tensor, format: str = "PNG") -> tuple[bytes, bool]:
+    """A picture (3, H, W) in [0, 1] as the bytes of a file, and whether they hold its 8-bit values exactly.
+
+    Raises ImageError where the format does not take it, or would give back another size.
+    """
+    buffer, image = io.BytesIO(), to_image(x)
     try:
-        to_image(x).save(buffer, format)
+        image.save(buffer, format, **SETTINGS.get(format, {}))
+        if format == "PNG":  # exact, and to look at a large one takes a second
+            return buffer.getvalue(), True
+        with Image.open(io.BytesIO(buffer.getvalue())) as written:
+            if written.size != image.size:
+                raise ValueError(f"it would have {written.width} x {written.height}")
+            return buffer.getvalue(), np.array_equal(written.convert("RGB"), image)
     except Exception as error:  # too large for the format, most likely
         raise ImageError(f"a picture of {x.shape[-1]} x {x.shape[-2]} cannot be written as {format} ({error})") from error
-    return buffer.getvalue()
 
 
 def format_of(path: str | Path) -> str:
@@ -207,7 +226,7 @@ def format_of(path: str | Path) -> str:
     Image.init()  # all plugins
     suffix = Path(path).suffix.lower()
     name = Image.registered_extensions().get(suffix) if suffix else "PNG"
-    if name not in Image.SAVE:
+    if not (name in Image.SAVE and name in Image.OPEN):
         raise ImageError(f"{path}: cannot write pictures of the kind {suffix}; use .png")
     return name
 

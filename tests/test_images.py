@@ -103,6 +103,16 @@ def test_what_cannot_be_read_is_named(tmp_path):
             images.read(path)
 
 
+def test_a_damaged_picture_is_not_called_something_else(tmp_path):
+    """Any chunk with a wrong checksum: the file has come to harm, and nothing tells where else."""
+    path = with_chunk(saved(RGB, tmp_path / "a.png"), b"tEXt", b"Title\0a picture")
+    data = bytearray(path.read_bytes())
+    data[45] ^= 1  # within the text
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=r"a\.png: begins as PNG does, but is damaged"):
+        images.read(path)
+
+
 def test_pictures_beyond_the_limit_are_refused(tmp_path):
     path = saved(Image.new("1", (9000, 8000)), tmp_path / "big.png")
     with pytest.raises(ImageError, match="72 megapixels, the limit is 50"):
@@ -236,6 +246,14 @@ def test_grey_values_that_are_no_numbers_are_refused(value, tmp_path):
         images.read(saved(Image.fromarray(values), tmp_path / "n.tif"))
 
 
+def test_floats_of_a_portable_map_are_floats(tmp_path, photo):
+    """Pillow calls the format PPM, whose whole numbers it brings to 16 bits; floats it leaves."""
+    grey = photo.mean(dim=0).numpy()
+    (tmp_path / "a.pfm").write_bytes(b"Pf\n192 128\n-1.0\n" + grey[::-1].astype("<f4").tobytes())
+    x, notes = images.read_with_notes(tmp_path / "a.pfm")
+    assert abs(x[0].numpy() - grey).max() <= 0.501 / 255 and notes == ["reduced to 8 bits, its grey values taken to be 0 … 1"]
+
+
 # ---------------------------------------------------------------- files that are not files
 
 
@@ -252,9 +270,23 @@ def test_a_fifo_and_standard_input_are_read(tmp_path, monkeypatch):
 
 def test_pictures_are_written_in_the_format_of_their_ending():
     x = images.to_tensor(RGB)
-    for path in ("a.png", "a.TIF", "-", "/dev/stdout"):
-        assert torch.equal(images.to_tensor(Image.open(io.BytesIO(images.to_bytes(x, images.format_of(path))))), x)
-    with pytest.raises(ImageError, match="a.docx: cannot write pictures of the kind .docx; use .png"):
-        images.format_of("a.docx")
+    for path in ("a.png", "a.TIF", "a.webp", "-", "/dev/stdout"):
+        data, exact = images.to_bytes(x, images.format_of(path))
+        assert exact and torch.equal(images.to_tensor(Image.open(io.BytesIO(data)).convert("RGB")), x)
+    for path in ("a.docx", "a.pdf"):  # what cannot be read again cannot be looked at either
+        with pytest.raises(ImageError, match=f"{path}: cannot write pictures of the kind {path[1:]}; use .png"):
+            images.format_of(path)
     with pytest.raises(ImageError, match="a picture of 20000 x 1 cannot be written as WEBP"):
         images.to_bytes(torch.zeros(3, 1, 20000), "WEBP")
+
+
+@pytest.mark.parametrize("ending,deviation", [("jpg", 2), ("avif", 3), ("heic", 3), ("gif", 20)])
+def test_a_format_that_loses_something_loses_little_and_says_so(ending, deviation, photo):
+    data, exact = images.to_bytes(photo, images.format_of(f"a.{ending}"))
+    again = images.to_tensor(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert not exact and 0 < 255 * (again - photo).abs().mean() < deviation
+
+
+def test_a_format_that_gives_back_another_picture_is_refused(photo):
+    with pytest.raises(ImageError, match="a picture of 192 x 128 cannot be written as ICO .it would have"):
+        images.to_bytes(photo, "ICO")

@@ -22,6 +22,8 @@ from plic_lib.training.presets import PRESETS
 from plic_lib.training.recipe import Recipe
 from plic_lib.training.trainer import Trainer
 
+from .conftest import tiny_model
+
 RECIPE = Recipe(widths=Widths(N=16, M=24), steps=6, batch=2, crop=64, alphas=(1.6, 0.6, 0.2), lpips=0.0, decay=(), ramp=3)
 
 
@@ -144,6 +146,7 @@ def test_log_and_freezing_and_the_codec(folder, tmp_path):
         "processes": 1,
         "device": "cpu",
         "threads": torch.get_num_threads(),
+        "data": RandomCrops([folder], 64).listing(),
         "recipe": json.loads(RECIPE.to_json()),
     }
     assert log[1]["step"] == 6 and {"bpp", "l1", "lpips", "alpha", "gradient"} <= log[1].keys()
@@ -174,6 +177,15 @@ def test_a_second_stage_begins_with_the_weights_of_the_first(folder, tmp_path):
     second.save()
     again = trained(replace(RECIPE, seed=1), folder, tmp_path / "second")
     assert again.task.steps_before == 6 and again.step == 0
+
+
+@pytest.mark.parametrize("about", [{}, {"step": "many"}])
+def test_a_second_stage_begins_with_a_checkpoint_that_says_nothing_of_its_past(about, folder, tmp_path):
+    model = tiny_model()
+    path = tmp_path / "foreign.safetensors"
+    checkpoint.save(checkpoint.TrainedModel("foreign", checkpoint.round_weights_(model.networks), model.frozen, about), path)
+    second = trained(RECIPE, folder, tmp_path / "second", states.start_from(path))
+    assert second.task.steps_before == 0 and torch.equal(second.task.model.context.weight, model.networks.context.weight)
 
 
 def test_a_stage_with_the_discriminator(folder, tmp_path):
@@ -284,6 +296,17 @@ def test_another_recipe_does_not_resume(folder, tmp_path):
         trained(replace(RECIPE, batch=3), folder, tmp_path)
 
 
+def test_a_run_that_goes_on_with_other_pictures_says_so(folder, tmp_path, recwarn):
+    """A picture was added; the same ones elsewhere are no others."""
+    moved, more = (Path(shutil.copytree(folder, tmp_path / name)) for name in ("moved", "more"))
+    Image.new("RGB", (70, 80), "red").save(more / "new.png")
+    trained(RECIPE, folder, tmp_path / "run").save()
+    assert trained(RECIPE, moved, tmp_path / "run").listing["pictures"] == 3 and not recwarn.list
+    with pytest.warns(UserWarning, match=r"other pictures \(3, now 4, by names"):
+        trained(RECIPE, more, tmp_path / "run").save()
+    assert states.read(tmp_path / "run" / "state.pt")["data"]["pictures"] == 4
+
+
 def test_processes_that_resume_at_different_steps_are_stopped(folder, tmp_path, monkeypatch):
     """As when --out is a folder of its own on each machine."""
     monkeypatch.setattr(trainer, "gather_object", lambda steps: [*steps, 4])
@@ -345,6 +368,19 @@ def test_a_state_that_is_none_is_refused(tmp_path):
         ("learning_rate=NaN", "learning_rate is a number"),
         ("optimizer=sgd", "adam or soap"),
         ("lpips_shift=100", "between 0 and crop"),
+        ("alphas=[[1,2],3,4]", "one number for each of the 3 levels"),
+        ("targets=[0,0.1,0.2]", "above 0"),
+        ("decay=[1000,0.5]", "a list of pairs"),
+        ("decay=[[1000]]", "a list of pairs"),
+        ("downscale=[0.5]", "two factors above 0"),
+        ("downscale=[0,1]", "two factors above 0"),
+        ("downscale=[2,1]", "two factors above 0"),
+        ("seed=-1", "between 0 and 8388607"),
+        ("seed=20261126", "between 0 and 8388607"),
+        ("clip=0", "above 0"),
+        ("learning_rate=0", "above 0"),
+        ("warmup=-1", "at least 0"),
+        ("discriminator=0", "at least 1"),
         ("speed=3", "no field 'speed'"),
     ],
 )

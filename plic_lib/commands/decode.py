@@ -34,5 +34,7 @@ def run(options: argparse.Namespace) -> None:
         image = codec.decode(model, data, options.max_pixels)
     except BitstreamError as error:
         raise BitstreamError(f"{options.input}: {error}") from error
-    files.write(options.output, images.to_bytes(image, format))
-    common.teller(options.output)(f"{options.output}: {file.width} x {file.height}")
+    written, exact = images.to_bytes(image, format)
+    files.write(options.output, written)
+    loss = "" if exact else f", and {format} loses some of what was decoded; PNG does not"
+    common.teller(options.output)(f"{options.output}: {file.width} x {file.height}{loss}")

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         shown = [(row["level"], name, *(figures.get(f) for f in FIGURES)) for row in found[kind] for name, figures in row["files"].items()]
         print(f"{text}\n" + table({"level": "g", "codec": "", **dict.fromkeys(FIGURES, ".4f")}, shown))
     if options.json:
-        files.write(sheet, images.to_bytes(enhance.sheet(model, network, classic, 1.0)))
+        files.write(sheet, images.to_bytes(enhance.sheet(model, network, classic, 1.0))[0])
         about = {"command": options.command, **record.provenance(model), "classic": classic.name, "settings": classic.settings()}
         about |= {"steps": recipe.steps, "seed": recipe.seed, "evaluated_on": pictures.folder.name, "sha256": pictures.content}
         files.write_json(options.json, about | found)

@@ -1,5 +1,6 @@
 """Random crops of training pictures, each a function of its number."""
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class RandomCrops(Dataset):
         self.size, self.seed, self.downscale = size, seed, downscale
         self.kept: dict[Path, Image.Image] = {}
         self.room = keep
+
+    def listing(self) -> dict:
+        """Of the pictures: how many, and a hash of their names and sizes in bytes, in order. What item k is depends on that too."""
+        lines = (f"{path.name} {path.stat().st_size}\n" for path in self.paths)
+        return {"pictures": len(self.paths), "sha256": hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()}
 
     def __len__(self) -> int:
         return torch.iinfo(torch.int64).max

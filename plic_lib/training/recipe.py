@@ -59,18 +59,33 @@ class Recipe:
     precision: str = "no"  #: "bf16" runs encoder, generator, LPIPS and discriminator in bfloat16
 
     def __post_init__(self):
+        pairs = all(type(pair) is tuple and len(pair) == 2 and _numbers(pair) for pair in self.decay)
+        factors = len(self.downscale) == 2 and _numbers(self.downscale) and 0 < self.downscale[0] <= self.downscale[1]
+        each = f"one number for each of the {self.widths.levels} levels"
         for name, right, wanted in (
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
             ("crop", self.crop >= 64 and self.crop % 64 == 0, "a multiple of 64 pixels"),
+            ("downscale", factors, "two factors above 0, the smaller one first"),
+            ("seed", 0 <= self.seed < 2**23, "between 0 and 8388607"),  # it is the upper half of the seeds of all crops
             ("optimizer", self.optimizer in ("adam", "soap"), "adam or soap"),
             ("precision", self.precision in ("no", "bf16"), "no or bf16"),
-            ("alphas", len(self.alphas) == self.widths.levels, f"one number for each of the {self.widths.levels} levels"),
-            ("targets", len(self.targets) in (0, self.widths.levels), f"empty, or one number for each of the {self.widths.levels} levels"),
+            ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("decay", pairs, "a list of pairs, as in [[1000,0.5],[2000,0.1]]"),
+            ("warmup", self.warmup >= 0, "at least 0"),
+            ("clip", self.clip > 0, "above 0"),
+            ("alphas", len(self.alphas) == self.widths.levels and _numbers(self.alphas), each),
+            (
+                "targets",
+                len(self.targets) in (0, self.widths.levels) and _numbers(self.targets) and min(self.targets, default=1) > 0,
+                f"empty, or {each}, above 0",
+            ),
             ("average", 0 <= self.average < 1, "in [0, 1)"),
             ("hold", 0 <= self.hold <= self.ramp, "between 0 and ramp"),
             ("cooldown", 0 <= self.cooldown <= self.steps, "between 0 and steps"),
             ("lpips_shift", 0 <= self.lpips_shift <= self.crop - 48, "between 0 and crop - 48"),
+            ("discriminator", self.discriminator >= 1, "at least 1"),
+            ("discriminator_rate", self.discriminator_rate > 0, "above 0"),
         ):
             if not right:
                 raise UsageError(f"{name} = {getattr(self, name)!r}: has to be {wanted}")
@@ -169,13 +184,13 @@ def _parsed(change: str) -> tuple[str, object]:
         raise UsageError(f"--set {change}: {text!r} is not {wanted}") from error
     if type(default) is float and type(value) is int:
         value = float(value)
-    if type(value) is not type(default) or (type(value) is tuple and not _numbers(value)):
+    if type(value) is not type(default):
         raise UsageError(f"--set {change}: {name} is {wanted}")
     return name, value
 
 
 def _numbers(values: tuple) -> bool:
-    return all(type(v) in (int, float) or (type(v) is tuple and len(v) == 2 and _numbers(v)) for v in values)
+    return all(type(value) in (int, float) for value in values)
 
 
 def _tuples(value: object) -> object:

@@ -6,13 +6,15 @@ log, saves, checks and resumes.
 Crops, levels and noise are functions of (seed, step, sample), and a state holds the
 networks, the optimisers and the step. So a run that was killed and resumed ends with the
 same weights as one that was not, and several processes that share each batch end with
-those of one (but for the last bits of their sums).
+those of one (but for the last bits of their sums). A run goes on with other pictures too,
+since they may have become more; then it says that this does not hold.
 """
 
 import fcntl
 import io
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +68,8 @@ class Trainer:
                 f"--set batch={processes} is the smallest that can"
             )
         recipe = self.recipe
-        self.items = task.dataset(RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, keep=0 if workers else KEEP))
+        crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, keep=0 if workers else KEEP)
+        self.listing, self.items = crops.listing(), task.dataset(crops)
         task.prepare(self.accelerator)
         self._resume(begin)
 
@@ -76,7 +79,7 @@ class Trainer:
         """Train to the end of the recipe; may be interrupted and called again."""
         main, last = self.accelerator.is_main_process, self.recipe.steps
         lock = self._lock() if main else None
-        self._log({"start": self.step, **self._surroundings(), "recipe": json.loads(self.recipe.to_json())})
+        self._log({"start": self.step, **self._surroundings(), "data": self.listing, "recipe": json.loads(self.recipe.to_json())})
         if self.tensorboard:
             self.accelerator.init_trackers("tensorboard")
         started = time.monotonic()
@@ -157,6 +160,7 @@ class Trainer:
             "step": self.step,
             "last_check": self.last_check,
             "steps_before": self.task.steps_before,
+            "data": self.listing,
             **self.task.state_dict(),
         }
         with files.whole(self.out / "state.pt") as file:
@@ -175,6 +179,13 @@ class Trainer:
             raise TrainingError(f"the processes do not all see the same {path}: --out has to be on a disk that all of them share")
 
     def _load(self, state: dict) -> None:
+        then = state.get("data", self.listing)  # which early states lack
+        if then != self.listing and self.accelerator.is_main_process:
+            warnings.warn(
+                f"the first {state['step']} steps of this run had other pictures ({then['pictures']}, now {self.listing['pictures']}, by "
+                "names and sizes): it goes on with these, to other weights than those of a run that has the same ones throughout",
+                stacklevel=2,
+            )
         self.task.load_state_dict(state)
         self.step, self.last_check = state["step"], state["last_check"]
         self.task.steps_before = state["steps_before"]
