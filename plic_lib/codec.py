@@ -40,7 +40,7 @@ def encode(model: TrainedModel, image: Tensor, level: float, level_map: LevelMap
         level_map: offsets on that level for each cell of 16 x 16 pixels (see ``plic_lib.roi``).
 
     Raises:
-        ImageError: a picture of unsuitable shape.
+        ImageError: a picture of unsuitable shape, or with values that are no numbers.
         LevelError, LevelMapError: a level out of range, a map of unsuitable shape.
 
     >>> from plic_lib import checkpoint, datasets
@@ -96,6 +96,8 @@ def encode_latents(model: TrainedModel, analysis: Analysis, level: float, level_
     steps = _level_steps(model, level)
     y_bar = analysis.y * model.networks.gain_units.gain(_levels(model, analysis, steps, level_map))
     z = model.networks.hyper_encoder(y_bar)
+    if not (y_bar.isfinite().all() and z.isfinite().all()):
+        raise ImageError("the latents are no numbers: the picture holds values that are none or far from 0 … 1, or the model is damaged")
     stream, y = coding.encode(model.integers, model.frozen.tables, y_bar[0], z[0])
     return bitstream.File(
         model=bytes.fromhex(model.hash)[:4],

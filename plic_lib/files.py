@@ -152,6 +152,17 @@ def check_output(path: str | Path, *inputs: str | Path) -> None:
             raise FileError(f"{path}: is also what is read ({given}) and would be lost; write to another file")
 
 
+def check_folder(path: str | Path) -> None:
+    """Make a folder where there is none yet. Raises FileError where none can be, or nothing can be written to it: before the work."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "is a file" if Path(path).is_file() else error.strerror or error
+        raise FileError(f"{path}: cannot be a folder to write to ({reason})") from error
+    if not os.access(path, os.W_OK):
+        raise FileError(f"{path}: is write-protected")
+
+
 # ---------------------------------------------------------------- JSON, line by line
 
 

@@ -4,10 +4,12 @@ Pictures are (B, 3, H, W) or (3, H, W) in [0, 1]. Report metrics on 8-bit pictur
 (``images.to_image``), as a user sees them.
 """
 
+import contextlib
 import functools
 import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -51,14 +53,9 @@ class LPIPS(nn.Module):
 
     def __init__(self, net: str = "alex"):
         super().__init__()
-        _require_weights(net)
-        try:
-            import lpips  # imports torchvision, so only where it is needed
-        except ImportError as error:
-            raise WeightsMissing(f"{NEEDED_FOR[net]}: {error.name} is not installed: pip install 'plic[train]'") from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of torchvision: lpips calls it in an older manner
-            self.parts = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+            self.parts = _with_weights(net, lambda: _packaged(net)).requires_grad_(False)
 
     def train(self, mode: bool = True) -> "LPIPS":
         """Stays in evaluation mode: the package's dropout is not part of the metric."""
@@ -133,12 +130,26 @@ def _fault(net: str, path: Path, *_state: int) -> str | None:
     return None if isinstance(weights, dict) and OWN_LAYERS[net] in weights else "does not hold this network's weights"
 
 
-def _require_weights(net: str) -> None:
-    if fault := weights_fault(net):
-        raise WeightsMissing(
-            f"{NEEDED_FOR[net]}: {weights_path(net)} {fault}; "
-            f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has the weights"
-        )
+def _with_weights(net: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """The network that a package makes of these weights. Raises WeightsMissing."""
+    fault = weights_fault(net)
+    if not fault:
+        try:
+            return make().eval()
+        except ImportError as error:
+            raise WeightsMissing(f"{NEEDED_FOR[net]}: {error.name} is not installed: pip install 'plic[train]'") from error
+        except (RuntimeError, KeyError):
+            fault = "holds only a part of this network's weights, or others"
+    raise WeightsMissing(
+        f"{NEEDED_FOR[net]}: {weights_path(net)} {fault}; "
+        f"run `plic doctor --fetch {net}` once with a network, or set TORCH_HOME to a folder that has the weights"
+    )
+
+
+def _packaged(net: str) -> nn.Module:
+    import lpips  # imports torchvision, so only where it is needed
+
+    return lpips.LPIPS(net=net, verbose=False)
 
 
 @functools.cache
@@ -162,20 +173,15 @@ def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
 
 def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:
     """``lpips``, or None where its weights are missing or the picture is too small for the network: for tables."""
-    if min(x.shape[-2:]) < SMALLEST[net]:
-        return None
-    try:
-        return lpips(x, x_hat, net)
-    except WeightsMissing:
-        return None
+    with contextlib.suppress(WeightsMissing):
+        return lpips(x, x_hat, net) if min(x.shape[-2:]) >= SMALLEST[net] else None
 
 
 @functools.cache
 def _dists() -> nn.Module:
     from torchmetrics.functional.image.dists import DISTSNetwork
 
-    _require_weights("vgg")
-    return DISTSNetwork().eval()
+    return _with_weights("vgg", DISTSNetwork)
 
 
 @torch.no_grad()
@@ -230,8 +236,8 @@ def alexnet_patch_features(x: Tensor, size: int = 256) -> Tensor:
 def _inception() -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    _require_weights("inception")
-    return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights_path("inception")))
+    path = str(weights_path("inception"))
+    return _with_weights("inception", lambda: FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path))
 
 
 @torch.no_grad()

@@ -122,7 +122,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_pat
     plic("encode", picture, good)
     (tmp_path / "cut.plic").write_bytes(good.read_bytes()[:-3])
     (tmp_path / "link").symlink_to(text)
-    mask, model = tmp_path / "mask.png", tmp_path / "model.safetensors"
+    mask, model, train = tmp_path / "mask.png", tmp_path / "model.safetensors", ("--data", tmp_path)
     shutil.copy(picture, mask), shutil.copy(shipped.find("mini"), model)
     capsys.readouterr()
     cases = [
@@ -158,6 +158,13 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_pat
         (("eval", tmp_path, "--json", picture), "is also what is read"),
         (("eval-roi", tmp_path, "--json", picture), "is also what is read"),
         (("results", tmp_path, "--json", picture), "is also what is read"),
+        (("results", tmp_path, "--json", model, "--models", "mini", model), "is also what is read"),
+        (("results", tmp_path, "--json", shipped.find("mini"), "--models", "mini"), "is also what is read"),
+        (("results", tmp_path, "--json", tmp_path / "r.json", "--work", good), "good.plic: cannot be a folder to write to (is a file)"),
+        (("train", *train, "--out", good / "run"), "run: cannot be a folder to write to (Not a directory)"),
+        (("ablate", *train, "--eval", tmp_path, "--work", good, "--results", tmp_path), "good.plic: cannot be a folder"),
+        (("ablate", *train, "--eval", tmp_path, "--work", tmp_path, "--results", good), "good.plic: cannot be a folder"),
+        (("enhance", *train, "--eval", tmp_path, "--model", "mini", "--out", good), "good.plic: cannot be a folder"),
         (
             ("enhance", "--data", tmp_path, "--eval", tmp_path, "--model", "mini", "--out", out, "--json", tmp_path / "in.json"),
             "in.png: is also",
@@ -192,7 +199,8 @@ def test_eval_gives_pictures_and_totals(mini, tmp_path, capsys, photo):
     assert total["bpp"] == pytest.approx(8 * total["bytes"] / (2 * 128 * 192))
     assert (total["lpips"] is None) == (not metrics.weights_path("alex").is_file())
     # the command as it was given, not as the program around it was started
-    assert result["command"] == f"plic eval {folder} --rates 0,1.5,0 --json {tmp_path / 'eval.json'}"
+    # and without the folders of this machine, which a record that is published has no business with
+    assert result["command"] == "plic eval pictures --rates 0,1.5,0 --json eval.json"
     middle = (total["bpp"] * result["totals"][1]["bpp"]) ** 0.5
     assert plic("eval", folder, "--bpp", middle, "--json", tmp_path / "eval.json") == 0
     assert json.loads((tmp_path / "eval.json").read_text())["totals"][0]["bpp"] == pytest.approx(middle, rel=0.02)
@@ -225,11 +233,15 @@ def test_doctor_names_weights_that_are_not_and_fetches_them_again(mini, tmp_path
     assert plic("doctor", "--fetch", "alex") == 1 and "could not be downloaded (timed out)" in capsys.readouterr().err
 
 
-def test_pictures_of_any_ending(mini, picture, tmp_path):
+def test_pictures_of_any_ending(mini, picture, tmp_path, capsys):
     plic("encode", picture, tmp_path / "a.plic")
-    for ending in ("png", "webp", "tif"):
+    for ending, said in (("png", ""), ("webp", ""), ("tif", ""), ("jpg", ", and JPEG loses some of what was decoded; PNG does not")):
+        capsys.readouterr()
         assert plic("decode", tmp_path / "a.plic", tmp_path / f"o.{ending}") == 0
+        assert capsys.readouterr().out == f"{tmp_path}/o.{ending}: 192 x 128{said}\n"
         assert Image.open(tmp_path / f"o.{ending}").size == (192, 128)
+    assert plic("decode", tmp_path / "a.plic", tmp_path / "o.ico") == 1  # which would be a smaller picture
+    assert "cannot be written as ICO" in capsys.readouterr().err and not (tmp_path / "o.ico").exists()
 
 
 def test_grey_pictures_and_single_pixels(mini, tmp_path):

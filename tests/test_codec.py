@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from plic_lib import bitstream, checkpoint, codec, datasets, images, metrics
+from plic_lib.errors import ImageError
 from plic_lib.strips import in_strips
 
 from .conftest import tiny_model
@@ -35,6 +36,10 @@ def test_unsuitable_pictures_and_levels_are_refused(tiny, photo):
     for level in (-0.1, 2.1, float("nan")):
         with pytest.raises(ValueError, match="level lies between"):
             codec.encode(tiny, photo, level)
+    broken = photo[:, :64, :64].clone()
+    broken[0, 3, 4] = float("nan")
+    with pytest.raises(ImageError, match="values that are none"):
+        codec.encode(tiny, broken, 1)
     with pytest.raises(ValueError, match="at most 65535"):
         codec.encode(tiny, torch.zeros(3, 1, 65536), 1)
 

@@ -57,6 +57,13 @@ def test_every_command_has_its_help(capsys):
         assert f"usage: plic {name}" in capsys.readouterr().out
 
 
+def test_a_command_is_recorded_without_the_folders_of_the_machine():
+    typed = ["eval", "/home/me/kodak/", "--json=/home/me/a.json", "../kodak", "--set", "alphas=[2,1,0.5]", "--rates", "1/2"]
+    assert [main_module._without_folders(argument) for argument in typed] == [
+        *("eval", "kodak", "--json=a.json", "../kodak", "--set", "alphas=[2,1,0.5]", "--rates", "1/2")
+    ]
+
+
 def failing(error: BaseException):
     def run(_):
         raise error

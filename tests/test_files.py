@@ -110,6 +110,15 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
             files.check_output(path)
 
 
+def test_a_folder_to_write_to_is_made_or_refused_before_the_work(tmp_path):
+    files.check_folder(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()
+    (tmp_path / "file").write_bytes(b"")
+    for path, words in ((tmp_path / "file", "is a file"), (tmp_path / "file" / "in", "Not a directory")):
+        with pytest.raises(FileError, match=f"{path}: cannot be a folder to write to .{words}"):
+            files.check_folder(path)
+
+
 def test_json_has_neither_nan_nor_infinity(tmp_path):
     path = tmp_path / "new" / "a.json"
     files.write_json(path, {"a": [float("nan"), (1.5, float("-inf"))], "b": {"c": 1, "d": None, "é": "ü"}})

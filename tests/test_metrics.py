@@ -98,6 +98,19 @@ def test_weights_that_would_run_code_are_not_loaded(monkeypatch, tmp_path):
     assert not (tmp_path / "it ran").exists()
 
 
+def test_weights_that_are_only_in_part_those_of_the_network_are_missing(monkeypatch, tmp_path, photo):
+    """They load, and even have the layer that tells networks apart."""
+    pytest.importorskip("lpips")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    metrics._lpips.cache_clear()
+    (tmp_path / "checkpoints").mkdir()
+    for net in ("alex", "squeeze"):
+        torch.save({metrics.OWN_LAYERS[net]: torch.zeros(1)}, metrics.weights_path(net))
+        with pytest.raises(WeightsMissing, match=f"{metrics.WEIGHT_FILES[net]} holds only a part.*--fetch {net}"):
+            metrics.LPIPS(net)
+        assert metrics.lpips_or_none(photo, photo, net) is None
+
+
 def test_l1_is_in_grey_levels():
     assert losses.l1(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)).item() == pytest.approx(127.5)
 

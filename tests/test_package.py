@@ -137,6 +137,12 @@ def test_what_is_declared_is_imported(project):
     assert declared(project, "course") <= set().union(*packages(modules).values())
 
 
+def test_an_extra_that_a_sentence_names_is_declared(project):
+    """Also of what is imported by its name alone, as plug-ins are."""
+    named = {extra for path in (ROOT / "plic_lib").rglob("*.py") for extra in re.findall(r"plic\[(\w+)\]", path.read_text())}
+    assert {"jxl", "study", "train"} <= named <= project["optional-dependencies"].keys()
+
+
 def test_what_tests_and_notebooks_import_is_required(required):
     sources = [path.read_text() for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tests/exercises/*.py"), *ROOT.glob("notebooks/*.py")]]
     for path in NOTEBOOKS:

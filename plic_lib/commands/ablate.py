@@ -2,6 +2,7 @@
 
 import argparse
 
+from plic_lib import files
 from plic_lib.commands import options as common
 from plic_lib.study import ablation
 
@@ -20,5 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train and measure what is not there yet."""
     common.known(options.runs, ablation.RUNS, "run")
+    for folder in (options.work, options.results):
+        files.check_folder(folder)
     ablation.run_all(options.runs, options.seeds, options.data, options.eval, options.work, options.results, options.steps)
     print(f"{options.results}: {len(options.runs)} runs, seeds {', '.join(map(str, options.seeds))}")

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> None:
     common.known([options.codec], rivals.CODECS, "codec")
     sheet = options.json and Path(options.json).with_suffix(".png")
     common.check_outputs(options, [options.json, sheet], *datasets.find(options.eval))
+    files.check_folder(options.out)
     pictures = look_at(options.eval)
     classic = rivals.CODECS[options.codec]
     is_state = options.model.endswith(".pt")

@@ -77,9 +77,16 @@ def _run(arguments: list[str]) -> None:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
-    options.command = shlex.join(["plic", *arguments])  # for records; sys.argv is another program's where plic is called from Python
+    # for records; sys.argv is another program's where plic is called from Python
+    options.command = shlex.join(["plic", *map(_without_folders, arguments)])
     memory.keep_freed_memory()
     options.run(options)
+
+
+def _without_folders(argument: str) -> str:
+    """A path from the root by its last part: records are published, and where folders lie on a machine is its owner's."""
+    option, equals, value = argument.rpartition("=")
+    return f"{option}{equals}{os.path.basename(os.path.normpath(value))}" if value.startswith("/") else argument
 
 
 @contextlib.contextmanager

@@ -84,13 +84,12 @@ def known(names: list[str] | None, choice: Iterable[str], what: str) -> None:
 
 
 def check_outputs(options: argparse.Namespace, outputs: list[str | Path | None], *inputs: str | Path | None) -> None:
-    """Refuse to write over what is read, before any work: ``files.check_output`` for each, the model being read too."""
-    given = [path for path in inputs if path]
-    if model := getattr(options, "model", None):
-        given.append(shipped.available().get(model) or model)
+    """Refuse to write over what is read, before any work: ``files.check_output`` for each, models being read too."""
+    named = [getattr(options, "model", None), *(getattr(options, "models", None) or ())]
+    models = [shipped.available().get(model) or model for model in named if model]
     for path in outputs:
         if path is not None:
-            files.check_output(path, *given)
+            files.check_output(path, *filter(None, inputs), *models)
 
 
 def teller(*outputs: str | Path | None) -> Callable[..., None]:

@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> None:
     name = Path(options.folder).resolve().name
     out = options.json or (compare.FOLDER if compare.FOLDER.is_dir() else Path()) / f"{name}.json"
     common.check_outputs(options, [out], *datasets.find(options.folder))
+    files.check_folder(options.work)
     pictures = look_at(options.folder)
     if not options.json and results.read(Path(out)).get("sha256", pictures.content) != pictures.content:
         raise UsageError(f"{out} holds the results of other pictures from a folder of that name; name another file with --json")

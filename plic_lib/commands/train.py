@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from plic_lib import files
 from plic_lib.commands import options as common
 from plic_lib.training import states
 from plic_lib.training.codec_task import CodecTask
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train to the end of the recipe."""
+    files.check_folder(options.out)
     begin = None
     if options.branch and (Path(options.out) / "state.pt").exists():  # its origin may have moved on, or be gone
         recipe = Recipe.from_json(states.read(Path(options.out) / "state.pt")["recipe"])

@@ -1,7 +1,7 @@
 """The classic codecs.
 
 JPEG, JPEG 2000, WebP and AVIF through Pillow, HEVC through pillow-heif; JPEG XL through
-pillow-jxl-plugin and VVC through vvenc where they are installed. Everything that an encoder's
+pillow-jxl-plugin (the extra ``jxl``) and VVC through vvenc where they are installed. Everything that an encoder's
 default leaves to the machine or to the version (threads, tuning) is stated, so that it can be recorded.
 """
 
@@ -87,7 +87,7 @@ def _libheif() -> dict:
 def _libjxl() -> dict:
     return {
         "encoder": lambda: f"libjxl of pillow-jxl-plugin {importlib.metadata.version('pillow-jxl-plugin')}",
-        "missing": lambda: None if _has_plugin("pillow_jxl") else "pillow-jxl-plugin is not installed: pip install pillow-jxl-plugin",
+        "missing": lambda: None if _has_plugin("pillow_jxl") else "pillow-jxl-plugin is not installed: pip install 'plic[jxl]'",
     }
 
 
