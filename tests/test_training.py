@@ -174,6 +174,8 @@ def test_a_second_stage_begins_with_the_weights_of_the_first(folder, tmp_path):
     start = states.start_from(tmp_path / "first" / "state.pt")
     second = trained(replace(RECIPE, seed=1), folder, tmp_path / "second", start)
     assert all(torch.equal(v, start["model"][k]) for k, v in second.task.model.state_dict().items())
+    other_name = Path(shutil.copy(tmp_path / "first" / "state.pt", tmp_path / "first.safetensors"))
+    assert states.start_from(other_name)["steps_before"] == 6 and not states.is_state("mini")
     second.save()
     again = trained(replace(RECIPE, seed=1), folder, tmp_path / "second")
     assert again.task.steps_before == 6 and again.step == 0

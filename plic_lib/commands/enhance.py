@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
     files.check_folder(options.out)
     pictures = look_at(options.eval)
     classic = rivals.CODECS[options.codec]
-    is_state = options.model.endswith(".pt")
-    model = states.freeze_state(options.model, Path(options.model).parent.name) if is_state else checkpoint.load(options.model)
+    is_state = states.is_state(options.model)
+    model = states.freeze_state(options.model, Path(options.model).resolve().parent.name) if is_state else checkpoint.load(options.model)
     recipe = ablation.recipe("variable", options.seed, options.steps)
     network = enhance.train(recipe, classic, enhance.qualities(classic), options.data, options.out)
     levels = [float(level) for level in range(model.levels)]

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 from plic_lib import codec, images
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.errors import LevelError
+from plic_lib.grid import LEVEL_STEPS
 from plic_lib.study.codecs import ours
 from plic_lib.study.measure import METRICS, mean, measure
 from plic_lib.study.pictures import Pictures, named
@@ -82,7 +83,7 @@ def level_for_bpp(model: TrainedModel, pictures: Pictures, bpp: float, tolerance
         return low
     if reached(high) <= bpp:
         return high
-    while high - low > 1 / 1024:
+    while high - low > 1 / LEVEL_STEPS:
         level = (low + high) / 2
         value = reached(level)
         if abs(value / bpp - 1) <= tolerance:

@@ -1,6 +1,7 @@
 """Training states on disk: read one, begin from one, freeze one into a model."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import torch
@@ -21,7 +22,8 @@ FORMAT = 2
 def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
     """A training state, without executing code from it. Raises TrainingError where it is none."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        with open(path, "rb") as file:  # of a path, torch.load looks at the suffix
+            state = torch.load(file, map_location=device, weights_only=True)
         found = state["format"]
         if missing := {"recipe", "step", "steps_before", "model"} - state.keys():
             raise KeyError(missing)
@@ -34,6 +36,11 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict:
     if found != FORMAT:
         raise TrainingError(f"{path}: a training state of format {found}; this version of plic reads format {FORMAT}")
     return state
+
+
+def is_state(path: str | Path) -> bool:
+    """Whether a file is a training state and no checkpoint, whatever it is called: ``torch.save`` writes zip archives."""
+    return zipfile.is_zipfile(path)
 
 
 def restart(path: str | Path, out: str | Path) -> int:
@@ -60,7 +67,7 @@ def start_from(name_or_path: str | Path) -> dict:
 
     Raises TrainingError or CheckpointError where it is none of them.
     """
-    if Path(name_or_path).suffix == ".pt":
+    if is_state(name_or_path):
         state = read(name_or_path)
         return {"model": average_of(state), "steps_before": state["step"] + state["steps_before"]}
     model = checkpoint.load(name_or_path)

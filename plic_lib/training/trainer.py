@@ -179,6 +179,7 @@ class Trainer:
             raise TrainingError(f"the processes do not all see the same {path}: --out has to be on a disk that all of them share")
 
     def _load(self, state: dict) -> None:
+        self.task.load_state_dict(state)
         then = state.get("data", self.listing)  # which early states lack
         if then != self.listing and self.accelerator.is_main_process:
             warnings.warn(
@@ -186,7 +187,6 @@ class Trainer:
                 "names and sizes): it goes on with these, to other weights than those of a run that has the same ones throughout",
                 stacklevel=2,
             )
-        self.task.load_state_dict(state)
         self.step, self.last_check = state["step"], state["last_check"]
         self.task.steps_before = state["steps_before"]
 
