@@ -9,7 +9,7 @@ from plic_lib.errors import ImageError
 @pytest.fixture
 def folder(tmp_path, photo):
     """Pictures as people have them: hidden copies, links, a link upwards, what systems leave behind."""
-    picture = images.to_bytes(photo)
+    picture, _ = images.to_bytes(photo)
     wanted = ["a.png", "b.PNG", "sub/c.png", "linked/d.png"]
     others = [
         "._a.png",
