@@ -52,6 +52,10 @@ class TrainingError(PlicError, RuntimeError):
     """Training cannot start or go on."""
 
 
+class Diverged(TrainingError):
+    """A figure of a training is no finite number any more."""
+
+
 class WeightsMissing(PlicError, RuntimeError):
     """Weights of a perceptual metric are not on this machine, or do not load; the message says how to get them."""
 

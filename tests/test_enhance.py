@@ -26,7 +26,7 @@ def folder(tmp_path):
 @pytest.fixture
 def short():
     """A few steps on L1 alone, so that no weights of LPIPS are needed."""
-    return replace(recipe("variable", 0, steps=6), batch=2, crop=64, lpips=0.0, precision="no")
+    return replace(recipe("base", 0, steps=6), batch=2, crop=64, lpips=0.0, precision="no")
 
 
 def test_it_starts_as_the_identity_at_any_size():
@@ -74,7 +74,7 @@ def test_it_learns_to_repair(folder, short, tmp_path):
 
 def test_other_pictures_or_another_encoder_are_another_training(folder, short, tmp_path):
     """Whatever the folders are called."""
-    once = replace(recipe("variable", 0, steps=1), batch=2, crop=64, lpips=0.0, precision="no")
+    once = replace(recipe("base", 0, steps=1), batch=2, crop=64, lpips=0.0, precision="no")
     enhance.train(once, CODEC, (0, 20), [folder], tmp_path / "run")
     moved = folder.rename(tmp_path / "moved")
     enhance.train(once, CODEC, (0, 20), [moved], tmp_path / "run")

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=common.at_least(1),
-        default=ablation.RUN_STEPS,
-        help="steps of the network (default: %(default)s, as the runs of ablate)",
+        default=ablation.STEPS,
+        help="steps of the network (default: %(default)s, as the base of ablate)",
     )
     parser.add_argument("--seed", type=common.at_least(0), default=0, help="of crops and weights (default: %(default)s)")
     common.add_json(parser, "all figures, and a sheet of pieces at level 1 beside it as PNG,")
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     classic = rivals.CODECS[options.codec]
     is_state = states.is_state(options.model)
     model = states.freeze_state(options.model, Path(options.model).resolve().parent.name) if is_state else checkpoint.load(options.model)
-    recipe = ablation.recipe("variable", options.seed, options.steps)
+    recipe = ablation.recipe("base", options.seed, options.steps)
     network = enhance.train(recipe, classic, enhance.qualities(classic), options.data, options.out)
     levels = [float(level) for level in range(model.levels)]
     found = {kind: enhance.compare(model, network, classic, pictures, levels, kind == "levels") for kind in KINDS}

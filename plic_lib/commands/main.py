@@ -27,7 +27,7 @@ COMMANDS = {
     "bench": "seconds beside CompressAI's serial context model, or beside other codecs, one thread",
     "train": "train a model; started again, it goes on where it was",
     "restart": "write the small part of a training state that is enough to go on from",
-    "ablate": "train and measure the models that differ in one thing each; goes on where it stopped",
+    "ablate": "what each change of the recipe or the networks is worth, in equal CPU-seconds; goes on where it stopped",
     "enhance": "train a network that repairs a classic codec's pictures, and measure both ways at equal bytes",
     "freeze": "turn a training state into a checkpoint that can write files",
     "selftest": "golden files through both decoders: does this machine decode as all others do?",

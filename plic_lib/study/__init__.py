@@ -16,7 +16,8 @@ In reading order::
     cover       the README's first picture
     syllabus    what the notebooks say of themselves: goals, minutes, what each needs
     pages       what README and docs say in figures, written from the records
-    ablation    models that differ in one thing each
+    cost        CPU-seconds of a training step
+    ablation    trainings that differ in one thing each, in equal CPU-seconds
     enhance     a classic codec and a network that repairs its pictures (paper, section 3.2)
     bench       seconds and memory
 """

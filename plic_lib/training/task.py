@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
 from plic_lib import metrics
-from plic_lib.errors import TrainingError
+from plic_lib.errors import Diverged
 from plic_lib.training import losses
 from plic_lib.training.crops import RandomCrops
 from plic_lib.training.losses import Terms
@@ -63,7 +63,7 @@ class Task(ABC):
 
     @abstractmethod
     def step(self, number: int, batch: Tensor) -> dict[str, Tensor | float]:
-        """One step of all optimisers; returns its figures. Raises TrainingError before a broken one changes weights."""
+        """One step of all optimisers; returns its figures. Raises Diverged before a broken one changes weights."""
 
     @abstractmethod
     def check(self) -> tuple[list[dict], Tensor]:
@@ -124,7 +124,7 @@ class Task(ABC):
         values = torch.stack([torch.as_tensor(v, device=self.accelerator.device).detach().float() for v in figures.values()])
         if not torch.isfinite(values).all():
             found = ", ".join(f"{name} {value:.3g}" for name, value in zip(figures, values.tolist()))
-            raise TrainingError(
+            raise Diverged(
                 f"not a finite number at step {number} ({found}); the last saved state is from before it. A smaller learning rate may help"
             )
 
