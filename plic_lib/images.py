@@ -51,6 +51,7 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
             what goes wrong in the block.
     """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # we state our own limit
+    data = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, on odd metadata
@@ -216,7 +217,7 @@ def to_bytes(x: Tensor, format: str = "PNG") -> tuple[bytes, bool]:
         with Image.open(io.BytesIO(buffer.getvalue())) as written:
             if written.size != image.size:
                 raise ValueError(f"it would have {written.width} x {written.height}")
-            return buffer.getvalue(), np.array_equal(written.convert("RGB"), image)
+            return buffer.getvalue(), np.array_equal(np.asarray(written.convert("RGB")), np.asarray(image))
     except Exception as error:  # too large for the format, most likely
         raise ImageError(f"a picture of {x.shape[-1]} x {x.shape[-2]} cannot be written as {format} ({error})") from error
 

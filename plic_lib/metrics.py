@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_msssim import ms_ssim as _ms_ssim
@@ -130,7 +131,7 @@ def _fault(net: str, path: Path, *_state: int) -> str | None:
     return None if isinstance(weights, dict) and OWN_LAYERS[net] in weights else "does not hold this network's weights"
 
 
-def _with_weights(net: str, make: Callable[[], nn.Module]) -> nn.Module:
+def _with_weights(net: str, make: Callable[[], Any]) -> Any:
     """The network that a package makes of these weights. Raises WeightsMissing."""
     fault = weights_fault(net)
     if not fault:
@@ -146,7 +147,7 @@ def _with_weights(net: str, make: Callable[[], nn.Module]) -> nn.Module:
     )
 
 
-def _packaged(net: str) -> nn.Module:
+def _packaged(net: str) -> Any:
     import lpips  # imports torchvision, so only where it is needed
 
     return lpips.LPIPS(net=net, verbose=False)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch.nn.functional as F
 from IPython import get_ipython
 from matplotlib.axes import Axes
@@ -161,17 +162,17 @@ def label_lines(axis: Axes, *labels: str) -> None:
     Args:
         labels: by default those that the lines were drawn with.
     """
-    lines = [line for line in axis.lines if not line.get_label().startswith("_") or labels]
-    names = labels or [line.get_label() for line in lines]
-    ends = axis.transData.transform([(line.get_xdata()[-1], line.get_ydata()[-1]) for line in lines])
+    lines = [line for line in axis.lines if labels or not str(line.get_label()).startswith("_")]
+    names = labels or [str(line.get_label()) for line in lines]
+    points = [(np.asarray(line.get_xdata())[-1], np.asarray(line.get_ydata())[-1]) for line in lines]
+    ends = axis.transData.transform(points)
     order = sorted(range(len(lines)), key=lambda i: ends[i][1])
     below = -math.inf
     for i in order:
         below = max(ends[i][1], below + 14 / 72 * axis.figure.dpi)
         offset = 5, (below - ends[i][1]) * 72 / axis.figure.dpi
         colour = lines[i].get_color()
-        end = lines[i].get_xdata()[-1], lines[i].get_ydata()[-1]
-        axis.annotate(names[i], end, offset, textcoords="offset points", color=colour, va="center", fontsize=9, annotation_clip=False)
+        axis.annotate(names[i], points[i], offset, textcoords="offset points", color=colour, va="center", fontsize=9, annotation_clip=False)
 
 
 def _box(axis: Axes, x: float, y: float, text: str, colour: str, width: float = 1.5, height: float = 0.8) -> None:

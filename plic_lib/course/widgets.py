@@ -157,13 +157,13 @@ class RateExplorer(ipywidgets.VBox):
 
     def update(self) -> None:
         """Write the file that the controls ask for, show what it decodes to; an error is shown in words."""
-        model, level = self.models[self.model.value], self.slider.value
+        model, level = self.models[str(self.model.value)], self.slider.value
         try:
             if model.name not in self.analyses:
                 self.analyses[model.name] = codec.analyse(model, self.image)
             self.shown, self.beside = render(model, self.image, self.analyses[model.name], level), None
             lines = [self.shown.caption() if len(self.models) == 1 else f"{model.name} · {self.shown.caption()}"]
-            if rival := self.RIVALS.get(self.against.value):
+            if rival := self.RIVALS.get(str(self.against.value)):
                 if rival.name == "AVIF":
                     self.caption.value = f"{html.escape(lines[0])}<br>AVIF: making {len(AVIF_QUALITIES)} files, once for this picture …"
                 self.beside = render_rival(rival, self.image, len(self.shown.data))
