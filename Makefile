@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser notebooks solutions results pages bench constraints clean
+.PHONY: setup lab app test test-browser test-all notebooks solutions results pages site bench constraints clean
 
 # threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
@@ -22,6 +22,10 @@ test: setup
 # the widgets in a real JupyterLab; needs Chromium or Chrome and installs it where apt can
 test-browser: setup
 	tests/browser/run.sh
+
+# all there is: long draws of the checks, the site, and a browser on it and on the widgets
+test-all: export PLIC_FULL = 1
+test-all: test site test-browser
 
 # the two widgets as a page without code, for a lecture
 app: setup
@@ -47,6 +51,12 @@ results: setup
 pages: setup
 	.venv/bin/python -m plic_lib.study.cover
 	.venv/bin/python -m plic_lib.study.pages
+
+# the pages, the notebooks with their outputs and the reference as a site: build/site/html/index.html
+site: setup
+	.venv/bin/python -c "import furo, latex2mathml, myst_nb" 2> /dev/null || .venv/bin/python -m pip install -q '.[site]'
+	.venv/bin/python site/assemble.py build/site/source
+	.venv/bin/python -m sphinx -q -W --keep-going -c site -d build/site/doctrees build/site/source build/site/html
 
 bench: setup
 	.venv/bin/plic bench

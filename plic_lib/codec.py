@@ -1,7 +1,9 @@
 """The codec in one screen: image -> bytes -> image.
 
-encode:  image -> analyse -> y -> gain -> symbols -> rANS -> file
-decode:  file -> rANS -> symbols -> y_hat -> inverse gain -> synthesise -> image
+There and back::
+
+    encode:  image -> analyse -> y -> gain -> symbols -> rANS -> file
+    decode:  file -> rANS -> symbols -> y_hat -> inverse gain -> synthesise -> image
 """
 
 import math

@@ -1,4 +1,6 @@
-"""Plic: the networks of the paper, wired together (Figure 2).
+"""Plic: the networks of the paper, wired together.
+
+Its Figure 2::
 
 x -> encoder -> y -> * gain = y_bar -> round -> y_hat -> * inverse gain -> generator -> x_hat
                             |                     |

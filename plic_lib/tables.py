@@ -1,6 +1,6 @@
 """Coding tables: from the two scales of a latent to the frequencies that rANS uses.
 
-A residual r of a latent, an asymmetric Gaussian integer, is split without loss into
+A residual r of a latent, an asymmetric Gaussian integer, is split without loss into::
 
     is it zero?          probability depends on both scales
     which side?          probability depends on both scales
@@ -44,7 +44,7 @@ class Tables:
     side_class: Tensor  #: (128, 128) uint8
     side_cdf: Tensor  #: (33, 4) int32: symbols r < 0, r > 0, escape (never used)
     magnitude_class: Tensor  #: (128,) uint8: class for the scale index of r's side
-    magnitude_cdf: Tensor  #: (64, L) int32: symbols |r| - 1 = 0, 1, ..., escape
+    magnitude_cdf: Tensor  #: (64, L) int32: symbols abs(r) - 1 = 0, 1, ..., escape
     magnitude_length: Tensor  #: (64,) int32
     z_cdf: Tensor  #: (N, L) int32
     z_length: Tensor  #: (N,) int32
@@ -129,7 +129,7 @@ def _flag_cdf(p_first: Tensor) -> Tensor:
 
 
 def _magnitude_cdf(scale: Tensor, survival: Callable[..., Tensor]) -> list[int]:
-    """Frequencies of |r| = 1, 2, ... of one half of the density, until only ``TAIL`` is left."""
+    """Frequencies of abs(r) = 1, 2, ... of one half of the density, until only ``TAIL`` is left."""
     edges = survival((torch.arange(1, 20 * int(scale + 1)) - 0.5).double(), scale)
     edges = edges / edges[0]
     edges = edges[: max(2, int((edges > TAIL).sum()) + 1)]

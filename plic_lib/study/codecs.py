@@ -36,7 +36,7 @@ class Codec:
     encode: Callable[[Tensor, Any], bytes]  # float or int: each has its own kind of quality
     decode: Callable[[bytes], Tensor]
     container_bytes: Callable[[bytes], int] = lambda data: 0
-    settings: Callable[[], dict] = dict
+    settings: Callable[[], dict] = lambda: {}
     missing: Callable[[], str | None] = lambda: None
 
     def encode_to_bytes(self, picture: Tensor, n_bytes: int) -> tuple[bytes, int]:

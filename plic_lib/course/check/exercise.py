@@ -98,15 +98,16 @@ class Raised:
 class Exercise:
     """A function to be written: its solution, what it is tried on, a hint, and the slips that people make.
 
-    ``solution``    the function; its docstring is the remark on it. It uses nothing but arguments and imported modules.
-    ``cases``       yields the arguments of several calls, drawn with ``random`` and ``torch``.
-    ``hint``        what to think of first; never the answer.
-    ``rule``        what the answer has to fulfil: said of a wrong answer that is none of the slips.
-    ``slips``       name -> (the sentence that names the mistake, the function that makes it).
-    ``observe``     what is compared: ``observe(function, *arguments)``; without it the function's result.
-    ``properties``  ``properties(seen, expected, *arguments)`` raises AssertionError with a sentence where the answer is
-                    wrong; without it, what is seen has to agree with what the solution shows.
-    ``tolerance``   relative and absolute, of all comparisons.
+    Attributes:
+        solution: the function; its docstring is the remark on it. It uses nothing but arguments and imported modules.
+        cases: yields the arguments of several calls, drawn with ``random`` and ``torch``.
+        hint: what to think of first; never the answer.
+        rule: what the answer has to fulfil: said of a wrong answer that is none of the slips.
+        slips: name -> (the sentence that names the mistake, the function that makes it).
+        observe: what is compared: ``observe(function, *arguments)``; without it the function's result.
+        properties: ``properties(seen, expected, *arguments)`` raises AssertionError with a sentence where the answer is
+            wrong; without it, what is seen has to agree with what the solution shows.
+        tolerance: relative and absolute, of all comparisons.
 
     Calling it, ``exercise(answer, seed=None)``, gives a :class:`Result`. It never raises, leaves the arguments, the answer's
     random numbers and the session's random state alone, and draws the same cases again for the same seed.

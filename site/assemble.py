@@ -1,0 +1,126 @@
+"""Gather the pages of the site: ``python site/assemble.py OUT`` copies them as they lie in the repository, so that their links hold.
+
+Notebooks come with the outputs that they have; nothing is executed. What a page cannot show is replaced: a live control by a sentence,
+and a link to a module of the library by one to its page of the reference.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("docs/*.md", "data/checkpoints/*.md", "data/training/*.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-TEXT.md")
+PICTURES = ("docs/figures/*", "data/results/*.jpg", "data/results/*.png", "data/checkpoints/*.png")
+CONTROL = "application/vnd.jupyter.widget-view+json"
+INSTEAD = "*Here stands a control that moves in a running notebook; the pictures above show its range.*"
+SHORT = "Figure; what to see in it is described in the text that follows."
+
+
+def assemble(out: Path) -> None:
+    """Write everything that Sphinx reads to a folder, anew."""
+    shutil.rmtree(out, ignore_errors=True)
+    for pattern in PICTURES:
+        for path in ROOT.glob(pattern):
+            _write(out, path.relative_to(ROOT), path.read_bytes())
+    modules = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("plic_lib/**/*.py"))
+    modules = [module.removesuffix(".__init__") for module in modules if not module.endswith("__main__")]
+    for path in (path for pattern in PAGES for path in sorted(ROOT.glob(pattern))):
+        _write(out, path.relative_to(ROOT), linked(out, path, path.read_text()).encode())
+    notebooks = [*sorted(ROOT.glob("notebooks/*.ipynb")), *sorted(ROOT.glob("notebooks/solutions/*.ipynb"))]
+    for path in notebooks:
+        _write(out, path.relative_to(ROOT), json.dumps(still(out, path)).encode())
+    for module in modules:
+        _write(out, Path(f"api/{module}.md"), reference(module).encode())
+    _write(out, Path("api/index.md"), contents("The library", {"": [f"{module}" for module in modules]}).encode())
+    _write(
+        out,
+        Path("notebooks/solutions/index.md"),
+        contents("Solutions", {"": [path.stem for path in notebooks if path.parent.name == "solutions"]}).encode(),
+    )
+    tree = {
+        "The course": [f"notebooks/{path.stem}" for path in notebooks if path.parent.name == "notebooks"] + ["notebooks/solutions/index"],
+        "Run and use": ["docs/running", "docs/commands", "docs/faq", "docs/glossary", "docs/extending", "docs/format"],
+        "Teach": ["docs/teaching", "docs/exam_answers"],
+        "Measure and train": [
+            "docs/results",
+            "docs/benchmarks",
+            "docs/training",
+            "data/checkpoints/mini",
+            "data/checkpoints/mini-gan",
+            "data/training/README",
+        ],
+        "The library": ["api/index"],
+        "About": ["CONTRIBUTING", "CHANGELOG", "LICENSE-TEXT"],
+    }
+    readme = ROOT / "README.md"
+    _write(out, Path("index.md"), (linked(out, readme, readme.read_text()) + contents("", tree)).encode())
+
+
+def _write(out: Path, place: Path, data: bytes) -> None:
+    (out / place).parent.mkdir(parents=True, exist_ok=True)
+    (out / place).write_bytes(data)
+
+
+def linked(out: Path, path: Path, text: str) -> str:
+    """A page whose links lead to pages of the site: the README to its first one, modules to their reference, other files to copies."""
+
+    def lead(match: re.Match) -> str:
+        text, address, anchor = match[1], match[2], match[3] or ""
+        if "://" in address or not address:
+            return match[0]
+        target = (path.parent / address).resolve()
+        inside = target.relative_to(ROOT)
+        up = os.path.relpath(ROOT, path.parent)
+        if inside == Path("README.md"):
+            return f"[{text}]({up}/index.md{anchor})"
+        if inside.suffix == ".py" and inside.parts[0] == "plic_lib":
+            module = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
+            return f"[{text}]({up}/api/{module}.md)"
+        if target.is_dir():
+            return text
+        if inside.suffix not in (".md", ".ipynb"):
+            _write(out, inside, target.read_bytes())
+        return match[0]
+
+    return re.sub(r"\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)", lead, text)
+
+
+def still(out: Path, path: Path) -> dict:
+    """A notebook for reading: its pictures with alternative text, a sentence in place of a control."""
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = linked(out, path, "".join(cell["source"]))
+            continue
+        texts = []
+        for number, output in enumerate(cell["outputs"]):
+            data = output.get("data", {})
+            if CONTROL in data:
+                cell["outputs"][number] = {"output_type": "display_data", "data": {"text/markdown": INSTEAD}, "metadata": {}}
+            texts += [output["metadata"].get(kind, {}).get("alt", SHORT) for kind in data if kind.startswith("image/")]
+        if texts:
+            cell["metadata"]["mystnb"] = {"image": {"alt": " ".join(dict.fromkeys(texts))}}
+    return notebook
+
+
+def reference(module: str) -> str:
+    """The page of a module, from its docstrings."""
+    return (
+        f"# {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :show-inheritance:\n   :member-order: bysource\n```\n"
+    )
+
+
+def contents(title: str, tree: dict[str, list[str]]) -> str:
+    """A title and tables of contents under their captions."""
+    parts = [f"# {title}\n"] if title else []
+    for caption, names in tree.items():
+        options = f":caption: {caption}\n:hidden:\n" if caption else ":maxdepth: 1\n"
+        parts.append("```{toctree}\n" + options + "\n" + "\n".join(names) + "\n```\n")
+    return "\n" + "\n".join(parts)
+
+
+if __name__ == "__main__":
+    assemble(Path(sys.argv[1]))
