@@ -2,15 +2,15 @@
 
 Its Figure 2::
 
-x -> encoder -> y -> * gain = y_bar -> round -> y_hat -> * inverse gain -> generator -> x_hat
-                            |                     |
-                      hyper-encoder            context
-                            |                     |
-                       z -> round -> z_hat        |
-                            |                     |
-                      hyper-decoder -> gather <---+
-                                          |
-                          means, scales_left, scales_right of y_hat
+    x -> encoder -> y -> * gain = y_bar -> round -> y_hat -> * inverse gain -> generator -> x_hat
+                                |                     |
+                          hyper-encoder            context
+                                |                     |
+                           z -> round -> z_hat        |
+                                |                     |
+                          hyper-decoder -> gather <---+
+                                              |
+                              means, scales_left, scales_right of y_hat
 """
 
 from dataclasses import asdict, dataclass
