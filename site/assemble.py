@@ -44,17 +44,13 @@ def assemble(out: Path) -> None:
         "The course": [f"notebooks/{path.stem}" for path in notebooks if path.parent.name == "notebooks"] + ["notebooks/solutions/index"],
         "Run and use": ["docs/running", "docs/commands", "docs/faq", "docs/glossary", "docs/extending", "docs/format"],
         "Teach": ["docs/teaching", "docs/exam_answers"],
-        "Measure and train": [
-            "docs/results",
-            "docs/benchmarks",
-            "docs/training",
-            "data/checkpoints/mini",
-            "data/checkpoints/mini-gan",
-            "data/training/README",
-        ],
+        "Measure and train": ["docs/results", "docs/benchmarks", "docs/training"],
         "The library": ["api/index"],
         "About": ["CONTRIBUTING", "CHANGELOG", "LICENSE-TEXT"],
     }
+    named = {name for names in tree.values() for name in names}
+    pages = [path.relative_to(ROOT).with_suffix("").as_posix() for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
+    tree["Measure and train"] += [page for page in pages if page not in named]
     readme = ROOT / "README.md"
     _write(out, Path("index.md"), (linked(out, readme, readme.read_text()) + contents("", tree)).encode())
 
