@@ -20,10 +20,14 @@ HERE = Path(__file__).resolve().parent
 SECONDS = HERE.parent / "data" / "results" / "notebook_seconds.json"
 
 
-def record(path: Path, seconds: float) -> None:
-    """Note how long a notebook took, and on how many cores."""
+#: Put behind the last cell of a notebook, and not kept: the most memory that its kernel had, in megabytes.
+PEAK = "import resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == 'darwin' else 1e3))"
+
+
+def record(path: Path, seconds: float, megabytes: float) -> None:
+    """Note how long a notebook took, on how many cores, and with how much memory."""
     known = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
-    known[str(path.resolve().relative_to(HERE))] = {"seconds": round(seconds, 1), "cores": os.cpu_count()}
+    known[str(path.resolve().relative_to(HERE))] = {"seconds": round(seconds, 1), "cores": os.cpu_count(), "megabytes": round(megabytes)}
     SECONDS.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
 
@@ -31,7 +35,9 @@ def run(path: Path) -> None:
     """Execute one notebook from top to bottom and write it back."""
     start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    megabytes = float(notebook.cells.pop().outputs[0].text)
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python"}
@@ -40,7 +46,7 @@ def run(path: Path) -> None:
         if "outputs" in cell:  # a progress bar draws only where it is watched
             cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
     nbformat.write(notebook, path)
-    record(path, time.monotonic() - start)
+    record(path, time.monotonic() - start, megabytes)
 
 
 if __name__ == "__main__":

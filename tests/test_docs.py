@@ -156,3 +156,13 @@ def test_the_drawing_shows_what_the_notebooks_need():
     assert (ROOT / "docs/figures/needs.svg").read_text() == syllabus.drawing()
     assert [path.stem for path in sorted(ROOT.glob("notebooks/*.ipynb"))] == list(syllabus.COURSE)
     assert syllabus._numbers(" notebooks 01 (Δ²/12) and 02, 04 to 06; 09 where it is needed. ") == ["01", "02", "04", "05", "06"]
+
+
+def test_the_dev_container_does_what_a_person_would_type():
+    """Its steps are those of the Makefile and of plic, on a Python that plic supports."""
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text()
+    found = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.M))
+    steps = found["postCreateCommand"].split(" && ")
+    assert steps == ["make setup", ".venv/bin/plic doctor"] and found["containerEnv"] == {"TORCH": "cpu"}
+    assert re.search(r"python:3\.1[0-2]-", found["image"])
+    assert all((ROOT / name).is_file() for name in found["customizations"]["codespaces"]["openFiles"])
