@@ -50,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train to the end of the recipe."""
-    files.check_folder(options.out)
     begin = None
     if options.branch and (Path(options.out) / "state.pt").exists():  # its origin may have moved on, or be gone
         recipe = Recipe.from_json(states.read(Path(options.out) / "state.pt")["recipe"])
@@ -61,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
         common.known([options.preset], PRESETS, "preset")
         recipe = PRESETS[options.preset].replaced(options.set)
     start = states.start_from(options.start) if options.start else None
+    files.check_folder(options.out)
     task = CodecTask(recipe, start, options.compile)
     trainer = Trainer(task, options.data, options.out, begin, options.workers, options.tensorboard)
     trainer.run(options.save_every, options.check_every)
