@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 from torch.special import ndtri
 
-from plic_lib.course.check.exercise import Exercise
+from plic_lib import asymmetric
+from plic_lib.course.check.exercise import Exercise, slopes
 
 NOTEBOOK = "06_asymmetric_gaussian"
 
 
-def zero_probability(left, right):
-    r"""The half Gaussian of scale $\sigma$ has the share $\mathrm{erf}(\tfrac12 / \sqrt2\sigma)$ of its mass within half a
-    step. The halves weigh $\sigma_l$ and $\sigma_r$ over their sum."""
-    inside = left * torch.erf(0.5 / (2**0.5 * left)) + right * torch.erf(0.5 / (2**0.5 * right))
-    return inside / (left + right)
+def first_broken(cdf):
+    r"""Float32 is finest near zero. On the left $F$ is near zero there, and a difference vanishes only where $F$ itself does, about 14
+    left scales out. On the right $F$ is near one, and a difference vanishes as soon as it is less than half of the spacing there,
+    $6 \cdot 10^{-8}$, some 5 right scales out. With scales 1 and 1 the right side breaks first; with 0.3 and 3 the left one."""
+    symbols = torch.arange(-200.0, 201.0)
+    broken = symbols[cdf(symbols + 0.5) - cdf(symbols - 0.5) == 0]
+    return int(broken[broken.abs().argmin()])
 
 
 def _scales(*shape: int) -> tuple[Tensor, Tensor]:
@@ -27,44 +30,100 @@ def _scales(*shape: int) -> tuple[Tensor, Tensor]:
     return (one, other) if random.random() < 0.5 else (other, one)
 
 
-def _pairs_of_scales():
-    for _ in range(2):
-        yield _scales(random.randint(4, 8))
+def _distribution(left: float, right: float):
+    mode, *scales = torch.tensor([0.0, left, right])
+    return lambda y: asymmetric.cdf(torch.as_tensor(y, dtype=torch.float32), mode, *scales)
 
 
-def _inside(scale):
-    return torch.erf(0.5 / (2**0.5 * scale))
+def _distributions():
+    """In turn one that breaks on the right first, and one that breaks on the left."""
+    for _ in range(3):
+        left = random.uniform(1.0, 2.0)
+        yield (_distribution(left, random.uniform(0.6, 1.2) * left),)
+        left = random.uniform(0.3, 0.5)
+        yield (_distribution(left, random.uniform(5, 9) * left),)
+
+
+def _first(cdf, step):
+    symbol = 0
+    while float(cdf(symbol + 0.5) - cdf(symbol - 0.5)) != 0:
+        symbol += step
+    return symbol
+
+
+def _nearest(cdf):
+    return min(_first(cdf, 1), _first(cdf, -1), key=abs)
 
 
 asymmetric_1 = Exercise(
-    zero_probability,
-    _pairs_of_scales,
-    hint="Each half is half a Gaussian. Which share of the whole mass has it, and how much of that lies within half a step of the mode?",
-    rule="add the share of the left half in [-1/2, 0] and that of the right half in [0, 1/2]",
+    first_broken,
+    _distributions,
+    hint="Near which number do those of float32 lie closest together, and on which side of the mode is F near it? Look at both sides.",
+    rule="the symbol nearest to the mode, on either side, whose difference of F is exactly zero, with its sign",
     slips={
-        "alike": (
-            "this weighs both halves alike; the half with the larger scale has the larger mass",
-            lambda left, right: (_inside(left) + _inside(right)) / 2,
+        "right only": (
+            "the left side may break first: with a small left scale F itself is soon zero there",
+            lambda cdf: _first(cdf, 1),
         ),
-        "average scale": (
-            "a Gaussian of the average scale has the same peak, but not the same mass in the bin",
-            lambda left, right: _inside((left + right) / 2),
+        "left only": ("the right side may break first: F is near one there, where float32 is coarse", lambda cdf: _first(cdf, -1)),
+        "distance": ("this is the distance; a symbol left of the mode is negative", lambda cdf: abs(_nearest(cdf))),
+        "last that works": (
+            "this is the last symbol whose difference is not zero; the next one outwards is the first that breaks",
+            lambda cdf: (found := _nearest(cdf)) - (1 if found > 0 else -1),
         ),
-        "weights exchanged": (
-            "the weights are swapped: the left half has the share left / (left + right)",
-            lambda left, right: (right * _inside(left) + left * _inside(right)) / (left + right),
+    },
+)
+
+
+def log_erfc(v):
+    r"""Beyond about 9 to the right erfc is zero and its logarithm has an infinite slope; beyond 9 to the left erfcx overflows. In the
+    backward pass `torch.where` multiplies the slope of the branch that was not taken by zero, and zero times infinity is NaN. So
+    each branch gets an argument for which it is finite; where the other one is taken, the clamp's slope of zero does no harm."""
+    near, far = v.clamp(max=3), v.clamp(min=3)
+    return torch.where(v > 3, torch.log(torch.special.erfcx(far)) - far**2, torch.log(torch.erfc(near)))
+
+
+def _arguments():
+    for _ in range(2):
+        yield (torch.cat([torch.linspace(-20, 20, 41) + random.uniform(0.05, 0.9), torch.tensor([-0.5, 0.0, 2.9, 3.1])]),)
+
+
+def _value_and_slope(function, v):
+    v = v.clone().requires_grad_()
+    value = function(v)
+    return {"values": value, "gradients": slopes(value, v)[0]}
+
+
+def _branches(v, near=math.inf, far=-math.inf):
+    near, far = v.clamp(max=near), v.clamp(min=far)
+    return torch.where(v > 3, torch.log(torch.special.erfcx(far)) - far**2, torch.log(torch.erfc(near)))
+
+
+asymmetric_2 = Exercise(
+    log_erfc,
+    _arguments,
+    observe=_value_and_slope,
+    tolerance=(1e-4, 1e-5),
+    hint="torch.where computes both branches everywhere, and their slopes as well. For which v is the branch that is not taken infinite?",
+    rule="each branch may only see arguments for which it is finite, whichever is taken",
+    slips={
+        "as it was": ("nothing is repaired: far out on both sides the gradient is NaN", _branches),
+        "left still broken": (
+            "on the right it is repaired; far to the left erfcx overflows in the branch that is not taken",
+            partial(_branches, near=3),
         ),
-        "root of two": (
-            "erf measures in units of √2 σ: erf(t / (√2 σ)) is what lies within t of the mode",
-            lambda left, right: (left * torch.erf(0.5 / left) + right * torch.erf(0.5 / right)) / (left + right),
+        "right still broken": (
+            "on the left it is repaired; far to the right erfc is zero in the branch that is not taken",
+            partial(_branches, far=3),
         ),
-        "density": (
-            "this is the density at the mode; it falls within the bin, so integrate",
-            lambda left, right: math.sqrt(2 / math.pi) / (left + right),
+        "scaled only": ("without the branches: far to the left erfcx overflows", lambda v: torch.log(torch.special.erfcx(v)) - v**2),
+        "a floor": (
+            "a floor under erfc makes the values wrong far to the right, and the gradient zero",
+            lambda v: torch.log(torch.erfc(v).clamp(min=1e-30)),
         ),
-        "added": (
-            "the two shares are each of their own half: weigh them, else the sum can exceed 1",
-            lambda left, right: _inside(left) + _inside(right),
+        "square forgotten": (
+            "erfcx is erfc without the factor exp(-v²): its logarithm has to come back",
+            lambda v: torch.where(v > 3, torch.special.erfcx(v.clamp(min=3)), torch.erfc(v.clamp(max=3))).log(),
         ),
     },
 )
@@ -84,13 +143,13 @@ def _shares():
         yield torch.rand(50) * 0.96 + 0.02, *_scales(1)
 
 
-def _halves(p, left, right, sign=-1.0, above_mass=lambda p: 1 - p):
-    total = left + right
-    above = sign * right * ndtri((above_mass(p) * total / (2 * right)).clamp(max=0.5))
-    return torch.where(p < left / total, left * ndtri((p * total / (2 * left)).clamp(max=0.5)), above)
+def _halves(p, left, right, sign=-1.0, exchanged=False):
+    share, rest = (right, left) if exchanged else (left, right)
+    below, above = ((mass * (left + right) / (2 * part)).clamp(max=0.5) for mass, part in ((p, share), (1 - p, rest)))
+    return torch.where(p < share / (left + right), left * ndtri(below), sign * right * ndtri(above))
 
 
-asymmetric_2 = Exercise(
+asymmetric_3 = Exercise(
     quantile,
     _shares,
     tolerance=(1e-3, 1e-4),
@@ -118,25 +177,21 @@ asymmetric_2 = Exercise(
         "scales exchanged": ("left and right are swapped", lambda p, left, right: quantile(p, right, left)),
         "weights exchanged": (
             "the weights are swapped: the left half has the share left / (left + right)",
-            lambda p, left, right: torch.where(
-                p < right / (left + right),
-                left * ndtri((p * (left + right) / (2 * right)).clamp(max=0.5)),
-                -right * ndtri(((1 - p) * (left + right) / (2 * left)).clamp(max=0.5)),
-            ),
+            partial(_halves, exchanged=True),
         ),
     },
 )
 
 
-def laplace_bin(k, left, right):
+def laplace_bin(symbols, left, right):
     r"""A half Laplace distribution of mass $w$ is $w/s$ high at its mode, so again the masses are in proportion to the scales.
     Beyond a distance $t$ lies $w\,e^{-t/s}$; the clamp at zero lets the bin of symbol 0 take a part of both halves."""
 
     def beyond(t, s):
         return s / (left + right) * torch.exp(-t.clamp(min=0) / s)
 
-    below = beyond(-(k + 0.5), left) - beyond(-(k - 0.5), left)
-    above = beyond(k - 0.5, right) - beyond(k + 0.5, right)
+    below = beyond(-(symbols + 0.5), left) - beyond(-(symbols - 0.5), left)
+    above = beyond(symbols - 0.5, right) - beyond(symbols + 0.5, right)
     return below + above
 
 
@@ -146,16 +201,16 @@ def _integers():
         yield torch.arange(-12, 13, dtype=torch.float64), left, right
 
 
-def _laplace(k, left, right, weight, at_mode=lambda t: t.clamp(min=0)):
-    below = weight * (torch.exp(-at_mode(-k - 0.5) / left) - torch.exp(-at_mode(-k + 0.5) / left))
-    return below + (1 - weight) * (torch.exp(-at_mode(k - 0.5) / right) - torch.exp(-at_mode(k + 0.5) / right))
+def _laplace(symbols, left, right, weight, at_mode=lambda t: t.clamp(min=0)):
+    below = weight * (torch.exp(-at_mode(-symbols - 0.5) / left) - torch.exp(-at_mode(-symbols + 0.5) / left))
+    return below + (1 - weight) * (torch.exp(-at_mode(symbols - 0.5) / right) - torch.exp(-at_mode(symbols + 0.5) / right))
 
 
-def _one_half_at_the_mode(k, left, right):
-    return torch.where(k == 0, right * (1 - torch.exp(-0.5 / right)) / (left + right), laplace_bin(k, left, right))
+def _one_half_at_the_mode(symbols, left, right):
+    return torch.where(symbols == 0, right * (1 - torch.exp(-0.5 / right)) / (left + right), laplace_bin(symbols, left, right))
 
 
-asymmetric_3 = Exercise(
+asymmetric_4 = Exercise(
     laplace_bin,
     _integers,
     hint="How high is a half of mass w at the mode? Both have to be equally high there. Which mass lies beyond a distance t?",
@@ -164,22 +219,22 @@ asymmetric_3 = Exercise(
     slips={
         "equal masses": (
             "with half of the mass on either side the density jumps at the mode",
-            lambda k, left, right: _laplace(k, left, right, 0.5),
+            lambda symbols, left, right: _laplace(symbols, left, right, 0.5),
         ),
         "sides exchanged": (
             "the sides are swapped: symbols below zero lie on the left",
-            lambda k, left, right: laplace_bin(k, right, left),
+            lambda symbols, left, right: laplace_bin(symbols, right, left),
         ),
         "masses exchanged": (
             "the larger scale needs the larger mass, else the halves differ in height at the mode",
-            lambda k, left, right: _laplace(k, left, right, right / (left + right)),
+            lambda symbols, left, right: _laplace(symbols, left, right, right / (left + right)),
         ),
         "density": (
-            "this is the density at the integer; the symbol stands for all values in [k - 1/2, k + 1/2]",
-            lambda k, left, right: torch.exp(-k.abs() / torch.where(k < 0, left, right)) / (left + right),
+            "this is the density at the integer; the symbol stands for all values in [q - 1/2, q + 1/2]",
+            lambda symbols, left, right: torch.exp(-symbols.abs() / torch.where(symbols < 0, left, right)) / (left + right),
         ),
         "half of zero": ("the bin of symbol 0 holds the mode: it gets a part of either half", _one_half_at_the_mode),
-        "from -1/2": ("the bins reach half a step to either side of k", lambda k, left, right: laplace_bin(k + 0.5, left, right)),
+        "from -1/2": ("the bins reach half a step to either side", lambda symbols, left, right: laplace_bin(symbols + 0.5, left, right)),
     },
 )
 
@@ -188,8 +243,8 @@ def fit(t):
     r"""The logarithm of the likelihood of $n$ residuals is, up to a constant,
     $-n\log(\sigma_l + \sigma_r) - Q_l / 2\sigma_l^2 - Q_r / 2\sigma_r^2$, with $Q_l$ and $Q_r$ the sums of squares on either side.
     Its derivatives are zero where $Q_l/\sigma_l^3 = Q_r/\sigma_r^3 = n/(\sigma_l + \sigma_r)$. The first equation gives the ratio
-    $\rho = \sigma_r/\sigma_l = (Q_r/Q_l)^{1/3}$, the second $\sigma_l^2 = Q_l(1 + \rho)/n$. In the notebook, `fit(claimed(2, 4))`
-    then finds a ratio well below four: the residuals are skewed, but less than the networks claim."""
+    $\rho = \sigma_r/\sigma_l = (Q_r/Q_l)^{1/3}$, the second $\sigma_l^2 = Q_l(1 + \rho)/n$. The ratio of
+    `fit(claimed(2, 4))` is that of the lowest point of the red curve in section 5 of the notebook, well below four."""
     q_left, q_right = (t[t < 0] ** 2).sum(), (t[t > 0] ** 2).sum()
     ratio = (q_right / q_left) ** (1 / 3)
     left = (q_left * (1 + ratio) / len(t)).sqrt()
@@ -208,7 +263,11 @@ def _sides(t, measure):
     return measure(t[t < 0]), measure(t[t > 0])
 
 
-asymmetric_4 = Exercise(
+def _with_ratio(t, parts):
+    return tuple(part * ((parts[0] + parts[1]) / parts[0] / len(t)).sqrt() for part in parts)
+
+
+asymmetric_5 = Exercise(
     fit,
     _residuals,
     tolerance=(5e-3, 0),
@@ -233,10 +292,7 @@ asymmetric_4 = Exercise(
         ),
         "square root": (
             "the ratio of the scales is the cube root of the ratio of the sums of squares, not the square root",
-            lambda t: (
-                (left := ((t[t < 0] ** 2).sum() * (1 + (q := ((t[t > 0] ** 2).sum() / (t[t < 0] ** 2).sum()).sqrt())) / len(t)).sqrt()),
-                q * left,
-            ),
+            lambda t: _with_ratio(t, _sides(t, lambda side: (side**2).sum().sqrt())),
         ),
         "no pair": ("return a pair: the left and the right scale", lambda t: (t**2).mean().sqrt()),
     },
