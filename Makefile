@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser test-all notebooks solutions results pages site bench constraints clean
+.PHONY: setup lab app test test-browser test-all notebooks solutions student results pages site bench constraints clean
 
 # threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
@@ -41,6 +41,10 @@ notebooks: setup
 solutions: setup
 	.venv/bin/python -m plic_lib.course.editions
 	.venv/bin/python notebooks/run.py notebooks/solutions/*.ipynb
+
+# for a class: student/ with tasks and exercises to be solved, lecturer/ the same with solutions
+student: setup
+	.venv/bin/python -m plic_lib.course.editions student lecturer
 
 # every codec over a folder of pictures, as in: make results PICTURES=~/kodak; a folder named kodak renews the pages too
 PICTURES ?= kodak

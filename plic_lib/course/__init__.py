@@ -10,5 +10,7 @@ In reading order::
     painter   a region of interest, drawn and paid for
     turns     how long a turn of them takes
     check     exercises that check themselves
-    editions  the solutions, made from the notebooks and the exercises
+    tasks     parts of the library that a student edition asks for
+    editions  solutions and student edition, made from the notebooks and the exercises
+    grading   marking submitted notebooks
 """

@@ -1,8 +1,12 @@
-"""Editions of the notebooks that are made, not written, so that they cannot drift: ``make solutions``.
+"""Editions of the notebooks that are made, not written, so that they cannot drift.
 
-The lecturer's edition, ``notebooks/solutions``, puts together what stands elsewhere once: an exercise's statement from the
-teaching notebook, its solution, the remark on it and the slips from :mod:`plic_lib.course.check`. After a change of either,
+``notebooks/solutions`` puts together what stands elsewhere once: an exercise's statement from the teaching notebook, its
+solution, the remark on it and the slips from :mod:`plic_lib.course.check`. After a change of either,
 ``python -m plic_lib.course.editions`` writes the sources again; ``make solutions`` also runs them.
+
+``make student`` writes two further editions, without outputs, which would answer what is to be predicted. In ``student`` each
+cell tagged ``build:`` is a task, whose stub has the library's signature and what its docstring begins with; the check after it
+takes the library's part where the task is unwritten, so that everything runs. ``lecturer`` is the same, solved.
 """
 
 import ast
@@ -10,6 +14,7 @@ import inspect
 import json
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from plic_lib import files
@@ -109,6 +114,82 @@ def sources(notebook: dict) -> list[tuple[str, str]]:
     return [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
 
 
+# ---------------------------------------------------------------- student and lecturer
+
+
+def parts(cell: dict) -> list[str]:
+    """The parts of the library that a cell builds, as in ``["plic_lib.gain.GainUnits"]``."""
+    return [tag.removeprefix("build:") for tag in cell["metadata"].get("tags", []) if tag.startswith("build:")]
+
+
+def exercise_in(cell: dict) -> str:
+    """The name of the exercise whose stub a cell is, as in ``"gain_1"``, or empty."""
+    found = re.findall(r"check\.(\w+)\(", "".join(cell["source"]))
+    return found[0] if "exercise" in cell["metadata"].get("tags", []) else ""
+
+
+def empty(node: ast.FunctionDef | ast.ClassDef, message: str = "", about: object = None) -> None:
+    """Take the code out of a definition and leave its signature; of a class that of its public methods.
+
+    What is left raises NotImplementedError, with the message if there is one. ``about`` lends the first paragraphs of its docstrings.
+    """
+    text = (inspect.getdoc(about) or "").partition("\n\n")[0] if about and getattr(about, "__doc__", None) else ""
+    docstring = [ast.Expr(ast.Constant(text))] if text else []
+    if isinstance(node, ast.ClassDef):
+        public = [n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or not n.name.startswith("_"))]
+        for method in public:
+            empty(method, message, vars(about).get(method.name) if about else None)
+        node.body = [*docstring, *public]
+    else:
+        node.body = [*docstring, *ast.parse(f"raise NotImplementedError({message!r})" if message else "raise NotImplementedError").body]
+
+
+def task(source: str, paths: list[str]) -> str:
+    """The stub of a task from the code that solves it."""
+    tree = ast.parse(source)
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        node = next(n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == name)
+        empty(node, about=getattr(import_module(module), name))
+    return "\n\n\n".join(map(ast.unparse, tree.body))
+
+
+def edition(path: Path, solved: bool) -> dict:
+    """The student edition of a teaching notebook, or the lecturer's, which is the same with its tasks and exercises solved."""
+    notebook = json.loads(path.read_text())
+    exercises = check.exercises(path.stem)
+    everything = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    below: list[str] = []  # the parts that the cell above has built
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            text = re.sub(r" ?Solutions[^.`]*`solutions/[^`]*`\.?", "", text)
+        else:
+            cell.update(execution_count=None, outputs=[])
+            above, below = below, parts(cell)
+            if below and not solved:
+                text = task(text, below)
+            if above:
+                lines = [f'{part.rpartition(".")[2]} = or_library({part.rpartition(".")[2]}, "{part}")' for part in above]
+                text = "\n".join(["from plic_lib.course.tasks import or_library", "", *lines, "", text])
+            if solved and (name := exercise_in(cell)):
+                module = sys.modules[exercises[name].solution.__module__]
+                imports = [line for line in _imports(module, {name: exercises[name]}).splitlines()[2:] if line not in everything]
+                text = "\n".join([*imports, *([""] * 2 if imports else []), source(exercises[name])]) + f"\n\n\n{text.split()[-1]}"
+        cell["source"] = text.splitlines(keepends=True)
+    return notebook
+
+
+def write_editions(student: Path, lecturer: Path, notebooks: Path = NOTEBOOKS) -> None:
+    """Both, as folders of notebooks."""
+    for folder, solved in ((student, False), (lecturer, True)):
+        for path in sorted(notebooks.glob("*.ipynb")):
+            files.write(folder / path.name, (json.dumps(edition(path, solved), indent=1, ensure_ascii=False) + "\n").encode())
+
+
 if __name__ == "__main__":
-    for place in write(*map(Path, sys.argv[1:])):
-        print(place)
+    if sys.argv[1:]:
+        write_editions(*map(Path, sys.argv[1:]))
+    else:
+        for place in write():
+            print(place)
