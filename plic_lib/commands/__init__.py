@@ -7,6 +7,6 @@ In reading order::
     table     figures in columns
 
 and one module for each command, with its arguments and what it does: ``encode``, ``decode``, ``info``, ``eval``,
-``results``, ``eval_roi``, ``bench``, ``train``, ``restart``, ``ablate``, ``enhance``, ``freeze``, ``selftest``,
-``doctor``. Only the module of the command that was typed is imported.
+``results``, ``eval_roi``, ``bench``, ``train``, ``restart``, ``ablate``, ``enhance``, ``freeze``, ``grade``,
+``selftest``, ``doctor``. Only the module of the command that was typed is imported.
 """

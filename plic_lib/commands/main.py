@@ -30,6 +30,7 @@ COMMANDS = {
     "ablate": "what each change of the recipe or the networks is worth, in equal CPU-seconds; goes on where it stopped",
     "enhance": "train a network that repairs a classic codec's pictures, and measure both ways at equal bytes",
     "freeze": "turn a training state into a checkpoint that can write files",
+    "grade": "mark submitted notebooks: tasks and exercises, each submission shut in by itself",
     "selftest": "golden files through both decoders: does this machine decode as all others do?",
     "doctor": "versions, what is missing and what to do about it",
 }
