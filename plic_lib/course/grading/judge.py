@@ -98,7 +98,8 @@ def mark(paper: Paper, path: Path, limits: Limits, seed: int) -> list[dict]:
             context = slices.needed(before, answer.statements) if answer.statements else []
             result = _judge(answer, context, sandbox, limits.seconds, seed)
             about = {"item": answer.item.name, "kind": "task" if answer.item.parts else "exercise"}
-            marks.append(about | asdict(result) | {"hint": " ".join(result.hint.split())[:MAX_HINT]})
+            hint = "".join(c if c.isprintable() else " " for c in result.hint)  # it may quote what a submission has raised
+            marks.append(about | asdict(result) | {"hint": hint[:MAX_HINT]})
     return marks
 
 

@@ -80,6 +80,7 @@ class Sandbox:
 
     def begin(self, statements: list[str], names: list[str], seconds: float) -> list:
         """Run statements in it and return what has those names, for use within so many seconds. Raises what they raise, and Ended."""
+        self.clock.cancel()
         if self.process is None or self.process.poll() is not None:
             self._start()
         self._watch(seconds)
