@@ -200,7 +200,7 @@ def method() -> Figure:
     figure.set_label(
         "The method as boxes and arrows. Upper row: picture x, encoder, gain, rounding and rANS, inverse gain, generator, decoded picture. "
         "Below: hyper-encoder, z rounded and coded with a factorised prior, hyper-decoder; from it and from the neighbours of a latent, "
-        "through the 5 by 5 context, gather makes the mean and the two scales of each latent. The level s sets both gains. "
+        "through the 5 by 5 context, gather makes the mean and the two scales of each latent. The level s + l sets both gains. "
         "In training only, the decoded picture goes to L1, LPIPS and PatchGAN."
     )
     axis.set_xlim(-0.2, 13.6)
@@ -234,7 +234,7 @@ def method() -> Figure:
     _arrow(axis, (13.0, top - 0.15), (12.2, 1.85), colour=RED, bend=-0.18)
     for x in (4.5, 9.0):
         _arrow(axis, (x, 6.05), (x, top + 0.45), colour=ORANGE)
-    axis.text(6.75, 6.05, "level $s$: the rate slider", ha="center", va="center", fontsize=9, color="#8a5f00")
+    axis.text(6.75, 6.05, "level $s + l$: the rate slider", ha="center", va="center", fontsize=9, color="#8a5f00")
     axis.text(
         6.6,
         -0.45,
