@@ -87,15 +87,15 @@ def test_the_example_of_the_module():
 
 
 def test_a_result_is_data():
-    assert dataclasses.asdict(check.rate_4(lambda r, d, w: (d + r).argmin(), seed=1)) == {
+    assert dataclasses.asdict(check.rate_4(lambda r, d: torch.arange(len(r)) == (d + r).argmin(), seed=1)) == {
         "status": check.FAILED,
-        "hint": "the weight is missing: one bit is not worth one unit of distortion",
-        "slip": "weight forgotten",
+        "hint": "this is the winner at one weight; other weights have other winners",
+        "slip": "weight one",
     }
 
 
 def test_the_same_seed_draws_the_same_and_no_seed_draws_anew():
-    def half(p):
+    def half(p, assumed):
         return 0.5
 
     assert check.rate_1(half, seed=3) == check.rate_1(half, seed=3) != check.rate_1(half, seed=4)
@@ -114,13 +114,13 @@ def test_a_check_leaves_the_random_numbers_of_the_session_alone():
 
 def test_an_answer_may_change_what_it_was_given():
     def in_place(x, step):
-        return x.div_(step).round_().mul_(step)
+        return x.div_(step).round_().diff(prepend=x.new_zeros(1))
 
     assert check.rate_3(in_place).status == check.PASSED
 
 
 def test_of_two_slips_the_first_wrong_case_names_one():
-    both = check.rate_1(lambda p: -(p * torch.log(p)).sum())  # nats, and NaN where p is zero
+    both = check.rate_1(lambda p, assumed: -(p * torch.log(assumed)).sum())  # nats, and NaN where p is zero
     assert both.slip == "nats"
 
 

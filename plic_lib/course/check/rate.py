@@ -10,132 +10,247 @@ from plic_lib.course.check.exercise import Exercise
 NOTEBOOK = "01_rate_and_distortion"
 
 
-def entropy(p):
-    """`xlogy` counts 0 · log 0 as 0; the division turns nats into bits."""
-    return -torch.special.xlogy(p, p).sum() / torch.log(torch.tensor(2.0))
+def price(p, assumed):
+    """A letter costs what the code's maker thought, and comes as often as it does: the cross-entropy. `xlogy` counts
+    0 · log 0 as 0; the division turns nats into bits."""
+    return -torch.special.xlogy(p, assumed).sum() / torch.log(torch.tensor(2.0))
 
 
 def _distributions():
-    for zeros in (0, 0, 0, 1, 2):
-        weights = torch.cat([torch.rand(random.randint(3, 9)) + 0.05, torch.zeros(zeros)])
-        yield ((weights / weights.sum())[torch.randperm(len(weights))],)
+    for never in (0, 1, 0, 2, 0):
+        count = random.randint(4, 9)
+        p, assumed = torch.rand(2, count) ** 2 + 0.05
+        p[:never] = assumed[:never] = 0  # a letter that neither comes nor was expected
+        order = torch.randperm(count)
+        yield p[order] / p.sum(), assumed[order] / assumed.sum()
 
 
 rate_1 = Exercise(
-    entropy,
+    price,
     _distributions,
-    hint="The entropy is an average: how many bits does each value cost, and how often does it occur? What does a value cost that never "
-    "occurs?",
-    rule="the entropy is the sum of -p · log2(p), where 0 · log2(0) counts as 0",
+    hint="Two tables are in play: one says how often a letter comes, the other how long its code word is. Which is which? And what is 0 "
+    "times infinity to a computer, and what should it be here?",
+    rule="each letter costs -log2 of what was assumed, and comes with the probability p; a letter that never comes adds 0",
     slips={
-        "nats": ("this is in nats; bits need a logarithm to the base 2", lambda p: -torch.special.xlogy(p, p).sum()),
-        "sign": ("the sign is wrong: log2 of a probability is negative", lambda p: torch.special.xlogy(p, p).sum() / math.log(2)),
-        "zeros": ("a value that never occurs has p = 0, and 0 · log2(0) counts as 0, not as NaN", lambda p: -(p * torch.log2(p)).sum()),
-        "unweighted": ("this adds the bits of all values; an average weighs each with its probability", lambda p: -torch.log2(p).sum()),
-        "mean": (
-            "the weights p make it an average already: add, and do not divide by the number of values",
-            lambda p: -torch.special.xlogy(p, p).mean() / math.log(2),
+        "nats": ("this is in nats; bits need a logarithm to the base 2", lambda p, a: -torch.special.xlogy(p, a).sum()),
+        "sign": ("the sign is wrong: log2 of a probability is negative", lambda p, a: torch.special.xlogy(p, a).sum() / math.log(2)),
+        "zeros": (
+            "a letter that never comes adds nothing, and 0 · log2(0) is NaN in floating point: count it as 0",
+            lambda p, a: -(p * torch.log2(a)).sum(),
+        ),
+        "right code": (
+            "this is the entropy of p, the price with the right code; the code was made for something else",
+            lambda p, a: -torch.special.xlogy(p, p).sum() / math.log(2),
+        ),
+        "entropy of the assumption": (
+            "this is the entropy of what was assumed: the letters come as p says",
+            lambda p, a: -torch.special.xlogy(a, a).sum() / math.log(2),
+        ),
+        "exchanged": (
+            "the two are exchanged: the code words are as long as was assumed, and the letters come as p says",
+            lambda p, a: -torch.special.xlogy(a, p).sum() / math.log(2),
+        ),
+        "excess": (
+            "this is what the wrong code costs on top of the entropy; the question is about the whole price",
+            lambda p, a: (torch.special.xlogy(p, p) - torch.special.xlogy(p, a)).sum() / math.log(2),
+        ),
+        "unweighted": (
+            "this adds the lengths of all code words; an average weighs each with how often it comes",
+            lambda p, a: -torch.log2(a[a > 0]).sum(),
         ),
     },
 )
 
 
-def psnr(x, x_hat):
-    """One mean over everything, then one logarithm."""
-    return -10 * torch.log10(((x - x_hat) ** 2).mean())
+def pooled_psnr(pairs):
+    """All squared errors over the number of all values, then one logarithm."""
+    squares = sum(((x - x_hat) ** 2).sum() for x, x_hat in pairs)
+    return -10 * torch.log10(squares / sum(x.numel() for x, _ in pairs))
 
 
-def _pictures():
+def _sets():
     for _ in range(2):
-        x = torch.rand(3, 16, 16)
-        yield x, x + torch.randn(3, 16, 16) * torch.tensor([0.02, 0.05, 0.2])[:, None, None]
+        pairs = []
+        for error in random.sample([0.02, 0.06, 0.2], 3):
+            x = torch.rand(3, random.randint(8, 14), random.choice([6, 15, 40]) + len(pairs))
+            pairs.append((x, x + error * torch.randn(x.shape)))
+        yield (pairs,)
+
+
+def _mse(x, x_hat):
+    return ((x - x_hat) ** 2).mean()
+
+
+def _decibels(mse):
+    return -10 * torch.log10(mse)
+
+
+def _pooled_mse(pairs):
+    return sum(((x - y) ** 2).sum() for x, y in pairs) / sum(x.numel() for x, _ in pairs)
 
 
 rate_2 = Exercise(
-    psnr,
-    _pictures,
-    hint="One mean of the squared errors, over everything; the square of the largest possible value over it; ten times its decimal "
-    "logarithm.",
-    rule="PSNR is 10 · log10 of peak² over the mean squared error",
+    pooled_psnr,
+    _sets,
+    hint="One sum over all values of all pictures, one number of values, one logarithm. Does a small picture weigh as much as a large one?",
+    rule="PSNR is -10 · log10 of the squared errors of all values of all pictures over their number",
     tolerance=(1e-4, 1e-3),
     slips={
-        "each channel": (
-            "average the squared error over all channels first, then take the logarithm once",
-            lambda x, y: -10 * torch.log10(((x - y) ** 2).mean(dim=(1, 2))).mean(),
+        "mean of PSNRs": (
+            "this is the mean of the PSNRs: pool the squared errors first, then take one logarithm",
+            lambda pairs: sum(_decibels(_mse(*pair)) for pair in pairs) / len(pairs),
         ),
-        "peak 255": (
-            "the peak is 1 for pictures in [0, 1], not 255",
-            lambda x, y: 20 * math.log10(255) - 10 * torch.log10(((x - y) ** 2).mean()),
+        "weighted mean of PSNRs": (
+            "this is a mean of PSNRs, weighted with the sizes; the logarithm comes after the mean, not before",
+            lambda pairs: sum(_decibels(_mse(x, y)) * x.numel() for x, y in pairs) / sum(x.numel() for x, _ in pairs),
         ),
+        "pictures weigh alike": (
+            "this is a mean of the pictures' MSEs: a large picture has more values and weighs more",
+            lambda pairs: _decibels(sum(_mse(*pair) for pair in pairs) / len(pairs)),
+        ),
+        "pixels": (
+            "this divides by the number of pixels; each pixel has three values",
+            lambda pairs: _decibels(3 * _pooled_mse(pairs)),
+        ),
+        "sum": (
+            "divide the sum of the squares by the number of values",
+            lambda pairs: _decibels(sum(((x - y) ** 2).sum() for x, y in pairs)),
+        ),
+        "peak 255": ("the peak is 1 for pictures in [0, 1], not 255", lambda pairs: _decibels(_pooled_mse(pairs) / 255**2)),
         "root": (
             "the logarithm is of the squared error: 10 · log10, without a square root",
-            lambda x, y: -10 * torch.log10(((x - y) ** 2).mean().sqrt()),
+            lambda pairs: _decibels(_pooled_mse(pairs).sqrt()),
         ),
         "natural logarithm": (
             "this takes the natural logarithm; decibels are defined with the decimal one",
-            lambda x, y: -10 * torch.log(((x - y) ** 2).mean()),
+            lambda pairs: -10 * torch.log(_pooled_mse(pairs)),
         ),
-        "sign": ("the sign is turned: the smaller the error, the larger the PSNR", lambda x, y: 10 * torch.log10(((x - y) ** 2).mean())),
-        "absolute": (
-            "this is built on the absolute error; PSNR is built on the mean of the squares",
-            lambda x, y: -20 * torch.log10((x - y).abs().mean()),
-        ),
+        "sign": ("the sign is turned: the smaller the error, the larger the PSNR", lambda pairs: -_decibels(_pooled_mse(pairs))),
     },
 )
 
 
-def quantise(x, step):
-    """The symbol is `round(x / step)`; the decoder multiplies."""
-    return step * torch.round(x / step)
+def difference_symbols(x, step):
+    """The difference is taken to what the *decoder* has, so each symbol also mends the error of those before. What the
+    decoder has is always the nearest multiple of the step; one can also round first and take differences of that."""
+    decoded, symbols = 0.0, []
+    for value in x.tolist():
+        symbols.append(round((value - decoded) / step))
+        decoded += step * symbols[-1]
+    return torch.tensor(symbols)
 
 
-def _values_and_steps():
-    for _ in range(2):
-        yield 4 * torch.randn(400), random.uniform(0.3, 0.9)
+def _signals():
+    for _ in range(3):
+        x = 0.5 + (0.2 * torch.randn(random.randint(80, 160))).cumsum(dim=0)
+        yield x.double(), random.uniform(0.3, 0.6)
+
+
+def _without_drift(symbols, expected, x, step):
+    symbols = torch.as_tensor(symbols)
+    assert symbols.shape == x.shape, f"one symbol for each of the {len(x)} values; there are {tuple(symbols.shape)}"
+    assert torch.equal(symbols.double(), symbols.double().round()), "symbols are whole numbers; the decoder multiplies them by the step"
+    worst = float((step * symbols.double().cumsum(dim=0) - x).abs().max())
+    assert worst <= 0.501 * step, f"a decoded value is wrong by {worst:.2f}, and half a step is {step / 2:.2f}"
+
+
+def _open_loop(x, step, rounding=torch.round):
+    return rounding(torch.cat([x[:1], x.diff()]) / step)
 
 
 rate_3 = Exercise(
-    quantise,
-    _values_and_steps,
-    hint="Measured in steps, the nearest multiple is the nearest whole number.",
-    rule="every result is a multiple of the step, and no error exceeds half a step",
+    difference_symbols,
+    _signals,
+    hint="The encoder can do all that the decoder does. Which value does the decoder have when the next symbol arrives: the original one?",
+    rule="step · (sum of the symbols so far) is never further than half a step from x",
+    properties=_without_drift,
     slips={
-        "symbols": ("these are the symbols; the decoder multiplies them by the step again", lambda x, step: torch.round(x / step)),
-        "floor": ("rounding down is biased by half a step: take the nearest multiple", lambda x, step: step * torch.floor(x / step)),
-        "ceil": ("rounding up is biased by half a step: take the nearest multiple", lambda x, step: step * torch.ceil(x / step)),
-        "truncated": (
-            "this rounds towards zero, as conversion to an integer does: errors reach a whole step",
-            lambda x, step: step * torch.trunc(x / step),
+        "drift": (
+            "these are the differences of the originals, rounded: the errors add up. Take the difference to what the decoder has",
+            _open_loop,
         ),
-        "step forgotten": ("this rounds to whole numbers; the step is not 1", lambda x, step: torch.round(x)),
+        "values": ("these are the symbols of the values; the decoder adds up what it gets", lambda x, step: torch.round(x / step)),
+        "decoded": (
+            "this is what the decoder will have, in place of the symbols",
+            lambda x, step: step * torch.round(x / step),
+        ),
+        "first one missing": (
+            "the first value has no neighbour to its left; its difference is to 0, from where the decoder's sum begins",
+            lambda x, step: torch.round(x / step).diff(),
+        ),
+        "floor": (
+            "rounding down is biased by half a step: take the nearest whole number",
+            lambda x, step: torch.floor(x / step).diff(prepend=torch.zeros(1, dtype=x.dtype)),
+        ),
+        "floor and drift": (
+            "rounding down is biased, and the biases add up: take the nearest, and the difference to what the decoder has",
+            lambda x, step: _open_loop(x, step, torch.floor),
+        ),
+        "not rounded": (
+            "symbols are whole numbers: nothing was rounded",
+            lambda x, step: _open_loop(x, step, lambda t: t),
+        ),
     },
 )
 
 
-def best(rates, distortions, weight):
-    """The smallest sum wins."""
-    return (distortions + weight * rates).argmin()
+def chosen(rates, distortions):
+    """A dearer point j wins over i where the weight is below (D_i - D_j) / (R_j - R_i), a cheaper one where it is above: the
+    weights for which i wins lie between the largest of the ones and the smallest of the others."""
+    more_rate = rates - rates[:, None]  # of j over i, in row i
+    less_error = distortions[:, None] - distortions
+    slope = less_error / more_rate
+    above = torch.where(more_rate > 0, slope, 0).amax(dim=1)  # the weight has to be above this, and above 0
+    below = torch.where(more_rate < 0, slope, torch.inf).amin(dim=1)
+    return above.clamp(min=0) < below
 
 
 def _points():
-    for weight in (1e6, 1e-6, 3.0, 0.3, 0.03):
-        rates = torch.sort(torch.rand(12) * 5 + 0.1, descending=True).values
-        distortions = 20 * torch.exp2(-2 * rates) * (1 + 0.1 * torch.rand(12))
-        order = torch.randperm(12)
-        yield rates[order], distortions[order], weight
+    """A curve, of which some points are moved up: a little, so that only a line between others is better, or far."""
+    for _ in range(4):
+        rates = (torch.arange(10) + 0.6 * torch.rand(10)).double() / 4 + 0.2
+        curve = 4 * torch.exp2(-1.2 * rates)
+        distortions = curve.clone()
+        for i, kind in zip(random.sample(range(1, 9), 4), ("dent", "dent", "far", "far")):
+            left = curve[i - 1]
+            distortions[i] = curve[i] + (0.8 if kind == "dent" else 1.3) * (left - curve[i])
+        order = torch.randperm(10)
+        yield rates[order], distortions[order]
+
+
+def _not_dominated(rates, distortions):
+    better = (rates[None] <= rates[:, None]) & (distortions[None] <= distortions[:, None])
+    return better.sum(dim=1) == 1
+
+
+def _at_weights(rates, distortions, weights):
+    won = torch.zeros(len(rates), dtype=torch.bool)
+    for weight in weights:
+        won[(distortions + weight * rates).argmin()] = True
+    return won
 
 
 rate_4 = Exercise(
-    best,
+    chosen,
     _points,
-    hint="Each point has one cost. Which function of a tensor returns the index of its smallest value, not the value?",
-    rule="the index of the point for which distortion + weight · rate is smallest",
+    hint="For which weights is point i better than point j, if j costs more bits? And if it costs fewer? All these conditions have to hold "
+    "for one weight.",
+    rule="true where one weight above 0 makes α · rate + distortion smaller than at every other point",
     slips={
-        "weight forgotten": ("the weight is missing: one bit is not worth one unit of distortion", lambda r, d, w: (d + r).argmin()),
-        "best picture": ("this takes the best picture, whatever it costs: where does the rate come in?", lambda r, d, w: d.argmin()),
-        "cheapest": ("this takes the cheapest point, however bad it looks: where does the distortion come in?", lambda r, d, w: r.argmin()),
-        "weight exchanged": ("the weight stands before the wrong term: it is that of the rate", lambda r, d, w: (w * d + r).argmin()),
-        "cost": ("this is the smallest cost; return the index of its point", lambda r, d, w: (d + w * r).min()),
-        "largest": ("this is the most expensive point", lambda r, d, w: (d + w * r).argmax()),
+        "not dominated": (
+            "these are the points that no other beats in both; a point that lies above the line between two others loses at every weight",
+            _not_dominated,
+        ),
+        "few weights": (
+            "a point can win in a narrow range of weights that a few trials step over: reason about all of them",
+            lambda r, d: _at_weights(r, d, (0.01, 0.1, 1, 10)),
+        ),
+        "weight one": ("this is the winner at one weight; other weights have other winners", lambda r, d: _at_weights(r, d, (1,))),
+        "ends": ("the cheapest and the best are among them, and what lies between?", lambda r, d: _at_weights(r, d, (1e-9, 1e9))),
+        "turned": ("turned round: true for the points that some weight chooses", lambda r, d: ~chosen(r, d)),
+        "indices": (
+            "these are the indices of the points; return true or false for each point",
+            lambda r, d: chosen(r, d).nonzero().flatten(),
+        ),
     },
 )
