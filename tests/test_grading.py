@@ -27,7 +27,7 @@ CELLS = {
         "    assert torch.equal(function(x, value), x + (value - x).detach())\n"
         "    assert torch.allclose(slope, 2 * value, atol=1e-5), 'the gradient is that of x'",
     ),
-    "one": (["exercise"], "def soft_round(y):\n    raise NotImplementedError\n\n\ncheck.gdn_2(soft_round)"),
+    "one": (["exercise"], "def coarse(y, step):\n    raise NotImplementedError\n\n\ncheck.gdn_2(coarse)"),
     "two": (["exercise"], "def receptive_field(kernels, strides):\n    raise NotImplementedError\n\n\ncheck.gdn_3(receptive_field)"),
 }
 FIELD = editions.source(check.gdn_3)
@@ -82,7 +82,7 @@ def test_honest_work_gets_what_it_earns(folder, capsys):
     stub = editions.task(TASK, ["plic_lib.quantise.straight_through"])
     hand_in(folder, "all")
     hand_in(folder, "none", task=stub, one=CELLS["one"][1], two=CELLS["two"][1])
-    slip = "def soft_round(y):\n    return torch.floor(y - y.detach()) + torch.round(y)\n\nprint(soft_round(nothing))\n%time"
+    slip = "def coarse(y, step):\n    return torch.floor(y - y.detach()) + step * torch.round(y / step)\n\nprint(coarse(nothing))\n%time"
     hand_in(folder, "some", task="def straight_through(x, value):\n    return value", one=slip, two="def receptive_field(")
     out = folder / "out.json", folder / "out.csv"
     options = ["--notebooks", str(folder / "course"), "--json", str(out[0]), "--csv", str(out[1]), "--seed", "3"]
@@ -149,7 +149,7 @@ def inside(code: str) -> str:
     return FIELD.replace("):\n", "):\n" + "".join(f"    {line}\n" for line in code.splitlines()), 1)
 
 
-WRONG = "def soft_round(y):\n    return torch.floor(y)\n"
+WRONG = "def coarse(y, step):\n    return torch.floor(y)\n"
 FORGED = "    with contextlib.suppress(OSError): os.write(line, bytes(24) + b'passed')"
 #: What is handed in beside right answers, for which item, and what has to be said of that item.
 HOSTILE = {

@@ -11,98 +11,115 @@ from plic_lib.course.check.exercise import Exercise
 NOTEBOOK = "03_entropy_bottleneck"
 
 
-def message_bits(message, frequencies):
-    """The probabilities of the letters that occur, one logarithm each, summed."""
-    f = torch.tensor(frequencies, dtype=torch.float64)
-    return -torch.log2(f / f.sum())[message].sum()
+def stream_bytes(symbols, classes, cdfs):
+    r"""The state begins with 31 bits and grows by what the symbols cost; each spilled word takes 32 away. It ends with 31 to 63
+    bits, so one word is spilled for every *whole* 32 bits of the message. The last state is two words more."""
+    frequencies = [cdfs[row][symbol + 1] - cdfs[row][symbol] for symbol, row in zip(symbols, classes)]
+    bits = (16 - torch.log2(torch.tensor(frequencies, dtype=torch.float64))).sum()
+    return 8 + 4 * int(bits / 32)
 
 
-def _messages():
-    for _ in range(2):
-        frequencies = [random.randint(1, 60) for _ in range(random.randint(3, 8))]
-        frequencies[0] += 65  # never all equal
-        rarest = frequencies.index(min(frequencies))  # more frequent in this message than on average
-        yield random.choices(range(len(frequencies)), k=random.randint(10, 40)) + [rarest] * 40, frequencies
+def _frequencies(letters: int, precision: int) -> list[int]:
+    """Random frequencies of ``letters`` letters with sum 2^precision, none zero."""
+    cuts = sorted(random.sample(range(1, 2**precision), letters - 1))
+    return [b - a for a, b in zip([0, *cuts], [*cuts, 2**precision])]
 
 
-def _prices(frequencies):
-    return [math.log2(sum(frequencies) / f) for f in frequencies]
+def _cdf(frequencies: list[int]) -> list[int]:
+    return [sum(frequencies[:i]) for i in range(len(frequencies) + 1)]
 
 
-def _average(message, frequencies):
-    return len(message) * sum(f / sum(frequencies) * price for f, price in zip(frequencies, _prices(frequencies)))
+def _bits(symbols, classes, cdfs, whole=lambda bits: bits):
+    return sum(whole(16 - math.log2(cdfs[row][symbol + 1] - cdfs[row][symbol])) for symbol, row in zip(symbols, classes))
+
+
+def _streams():
+    count = 0
+    while count < 3:
+        cdfs = [_cdf(_frequencies(random.randint(4, 20), 16)) for _ in range(3)]
+        classes = random.choices(range(3), k=random.randint(200, 400))
+        symbols = [random.randrange(len(cdfs[row]) - 1) for row in classes]
+        if 0.03 < _bits(symbols, classes, cdfs) / 32 % 1 < 0.7:  # beside a whole word the coder's own rounding decides
+            yield symbols, classes, cdfs
+            count += 1
+
+
+def _of(answer):
+    return lambda *stream: answer(_bits(*stream))
 
 
 bottleneck_1 = Exercise(
-    message_bits,
-    _messages,
-    hint="Each letter of the message pays by itself. What is the probability of a letter, and what does it cost?",
-    rule="the sum over the message of -log2 of each letter's share of the frequencies",
+    stream_bytes,
+    _streams,
+    hint="The state's logarithm begins at 31 and grows by the price of each symbol; a spilled word takes 32 away. Between which two "
+    "numbers does it end, and how many times must 32 have been taken away for that?",
+    rule="the last state is two words; one more is spilled for every whole 32 bits that the symbols cost",
     slips={
-        "nats": ("this is in nats; bits need a logarithm to the base 2", lambda m, f: math.log(2) * sum(_prices(f)[s] for s in m)),
-        "mean": ("this is the mean for a letter; the message costs the sum", lambda m, f: sum(_prices(f)[s] for s in m) / len(m)),
-        "sign": ("the sign is wrong: log2 of a probability is negative", lambda m, f: -sum(_prices(f)[s] for s in m)),
-        "average message": ("this is what such a message costs on average; this one has letters of its own", _average),
-        "own shares": (
-            "these are the letters' shares of this message; the coder knows the frequencies only",
-            lambda m, f: sum(math.log2(len(m) / m.count(s)) for s in m),
+        "estimate": ("this is the promise, without the state, and a stream consists of whole words", _of(lambda bits: bits / 8)),
+        "whole bytes": ("a stream is made of whole words, and the state belongs to it", _of(lambda bits: math.ceil(bits / 8))),
+        "state added": ("the state holds up to 32 bits of the message: they cost once", _of(lambda bits: 8 + math.ceil(bits / 8))),
+        "one word": ("the last state takes two words, 64 bits", _of(lambda bits: 4 + 4 * int(bits / 32))),
+        "rounded up": ("the last bits need no word of their own: they are in the state", _of(lambda bits: 8 + 4 * math.ceil(bits / 32))),
+        "nats": ("these are nats; bits need a logarithm to the base 2", _of(lambda bits: 8 + 4 * int(bits * math.log(2) / 32))),
+        "whole bits": (
+            "a symbol may cost a fraction of a bit: round none",
+            lambda *stream: 8 + 4 * (_bits(*stream, whole=math.ceil) // 32),
         ),
-        "uniform": ("this is the price without probabilities, all letters alike", lambda m, f: len(m) * math.log2(len(f))),
     },
 )
 
 
-def pop(x, frequencies, k):
-    """Walk along the letters until the slot falls into one; `start` ends as the first of its slots."""
-    slot, start, s = x % 2**k, 0, 0
-    while start + frequencies[s] <= slot:
-        start, s = start + frequencies[s], s + 1
-    return s, frequencies[s] * (x >> k) + slot - start
+def table_ends(cdf, tail):
+    """The bin of an integer reaches half a unit to both sides. Walk out while too much is left outside, then in while there is room."""
+    first = last = 0
+    while cdf(first - 0.5) > tail / 2:
+        first -= 1
+    while cdf(first + 0.5) <= tail / 2:
+        first += 1
+    while 1 - cdf(last + 0.5) > tail / 2:
+        last += 1
+    while 1 - cdf(last - 0.5) <= tail / 2:
+        last -= 1
+    return first, last
 
 
-def _frequencies(letters: int, k: int) -> list[int]:
-    """Random frequencies of ``letters`` letters with sum 2^k, none zero."""
-    cuts = sorted(random.sample(range(1, 2**k), letters - 1))
-    return [b - a for a, b in zip([0, *cuts], [*cuts, 2**k])]
+def _two_sided(v, centre, left, right):
+    """A logistic distribution with a scale on each side."""
+    return (1 + math.tanh((v - centre) / (2 * (left if v < centre else right)))) / 2
 
 
-def _states():
-    for first_slot in (False, True) * 12:
-        k = random.randint(4, 12)
-        frequencies = _frequencies(random.randint(3, 9), k)
-        s = random.randrange(1, len(frequencies))
-        before = random.randint(2**k, 2**40)
-        before -= before % frequencies[s] if first_slot else 0
-        yield (before // frequencies[s] << k) + sum(frequencies[:s]) + before % frequencies[s], frequencies, k
+def _distributions():
+    for side in (-1, 1) * 5:
+        left, right = (random.uniform(2, 3), random.uniform(4, 7))[::side]
+        yield partial(_two_sided, centre=side * random.uniform(150, 300), left=left, right=right), 10 ** random.uniform(-6, -3)
 
 
-def _pop(x, frequencies, k, subtract=True, search=True, late=False):
-    slot, start, s = x % 2**k, 0, 0
-    while search and start + frequencies[s] + late <= slot:
-        start, s = start + frequencies[s], s + 1
-    return s, frequencies[s] * (x >> k) + slot - (start if subtract else 0)
+def _ends(cdf, tail, reach=0.0, longer=0):
+    """Where the bins reach further by ``reach``, and each end by ``longer``."""
+    first, last = table_ends(lambda v: cdf(v + (reach if cdf(v) < 0.5 else -reach)), tail)
+    return first - longer, last + longer
+
+
+def _about(cdf, tail, middle=None):
+    first, last = table_ends(cdf, tail)
+    middle = next(v for v in range(-1000, 1000) if cdf(v + 0.5) >= 0.5) if middle is None else middle
+    half = max(middle - first, last - middle)
+    return middle - half, middle + half
 
 
 bottleneck_2 = Exercise(
-    pop,
-    _states,
-    tolerance=(0, 0),
-    hint="The slot is x modulo 2^k. Which letter owns it? Popping undoes the push: what did the push do with the quotient and the "
-    "remainder?",
-    rule="the letter owns the slot x mod 2^k, and the state is what the push had before",
+    table_ends,
+    _distributions,
+    hint="Which interval of the line does an integer stand for? Write down what lies below the first one's, and above the last one's.",
+    rule="at most tail / 2 below first - 1/2 and above last + 1/2, and with a table that is shorter by one at either end, more",
     slips={
-        "slot not shifted": ("the slot counts from the start of the letter's own slots: subtract it", partial(_pop, subtract=False)),
-        "letter 0": ("this always returns the first letter: walk along until the slot falls into one", partial(_pop, search=False)),
-        "border": ("a letter owns the slot at its start, not the one at its end: there the next begins", partial(_pop, late=True)),
-        "only shifted": (
-            "only the letter is right: popping undoes what pushing did with its frequency",
-            lambda x, f, k: (_pop(x, f, k)[0], x >> k),
-        ),
-        "remainder lost": (
-            "in the state, the slot within the letter is missing: the remainder of the push",
-            lambda x, f, k: (_pop(x, f, k)[0], f[_pop(x, f, k)[0]] * (x >> k)),
-        ),
-        "letter only": ("return two things: the letter and the new state", lambda x, f, k: _pop(x, f, k)[0]),
+        "points": ("an integer stands for its bin, half a unit to each side: take the cdf at the bin's edge", partial(_ends, reach=0.5)),
+        "whole tail": ("the tail is shared: half of it on each side", lambda cdf, tail: table_ends(cdf, 2 * tail)),
+        "too long": ("a table shorter by one at each end would do", partial(_ends, longer=1)),
+        "too short": ("too much is left outside: each end lacks one value", partial(_ends, longer=-1)),
+        "about zero": ("the table need not lie about 0: its peak may be anywhere", partial(_about, middle=0)),
+        "symmetric": ("the two sides have their own tails: one may be longer", _about),
+        "length": ("return two numbers, the first and the last value", lambda *of: table_ends(*of)[1] - table_ends(*of)[0] + 1),
     },
 )
 
@@ -166,28 +183,16 @@ bottleneck_3 = Exercise(
     frequencies,
     _totals,
     properties=_is_a_table,
-    hint="Round, but never below 1; then the sum is wrong by a few slots. Correct it one slot at a time: who feels a lost slot least, "
-    "measured by f / p?",
+    hint="Round, but never below 1; then the sum is wrong by a few slots. Correct it one slot at a time. Who can give a slot at all, and "
+    "which of those feels it least, measured by f / p?",
     rule="one whole number for each probability, none below 1, of the given sum",
     slips={
         "rounded": ("rounding alone leaves zeros, and a sum that is not the total", lambda p, total: torch.round(p * total).long()),
-        "sum ignored": (
-            "none is zero now, but the sum is no longer the total",
-            lambda p, total: torch.floor(p * total).long().clamp(min=1),
-        ),
-        "largest pays": (
-            "the largest pays for all of them here, and goes below zero where they are many: let others pay as well, one slot at a time",
-            _all_to_the_largest,
-        ),
-        "largest first": (
-            "always the largest pays, until it is no larger than the next: one slot less costs least where f / p is largest",
-            _largest_one_by_one,
-        ),
+        "sum ignored": ("none is zero, but the sum is no longer the total", lambda p, total: torch.floor(p * total).long().clamp(min=1)),
+        "largest pays": ("the largest pays for all, and may go below zero: let others pay as well, slot by slot", _all_to_the_largest),
+        "largest first": ("always the largest pays: one slot less costs least where f / p is largest", _largest_one_by_one),
         "not whole": ("the coder counts slots: return whole numbers", lambda p, total: p * total),
-        "ones": (
-            "one for each and the rest for the largest is far from p · total",
-            lambda p, n: torch.where(p == p.max(), n - len(p) + 1, 1),
-        ),
+        "ones": ("one each, and all others for the largest, is not close to p", lambda p, n: torch.where(p == p.max(), n - len(p) + 1, 1)),
     },
 )
 
@@ -222,52 +227,45 @@ bottleneck_4 = Exercise(
     hint="v has slope 1 everywhere. What has to be added to the slope at zero, and which function adds a slope there and none far away?",
     rule="slope e^a at zero, slope 1 far away, rising for every a",
     slips={
-        "the notebook's": (
-            "this is the notebook's gate: the slope at zero is 1 + tanh(a), between 0 and 2, not e^a",
-            lambda v, a: v + torch.tanh(a) * torch.tanh(v),
-        ),
+        "the notebook's": ("this is the notebook's: its slope at zero is 1 + tanh(a)", lambda v, a: v + torch.tanh(a) * torch.tanh(v)),
         "a as a slope": ("the slope at zero is 1 + a here, not e^a, and for a below -1 the gate falls", lambda v, a: v + a * torch.tanh(v)),
         "scaled": ("this has the slope e^a everywhere; far from zero it has to return to 1", lambda v, a: v * torch.exp(a)),
         "e^a added": ("v has the slope 1 already: together they make 1 + e^a at zero", lambda v, a: v + torch.exp(a) * torch.tanh(v)),
-        "bump": (
-            "this is right at zero and far away, but for a large a the factor falls faster than v rises: the gate falls in between",
-            lambda v, a: v * torch.exp(a * torch.exp(-(v**2))),
-        ),
+        "bump": ("right at zero and far away; but for large a it falls in between", lambda v, a: v * torch.exp(a * torch.exp(-(v**2)))),
     },
 )
 
 
 def encode_bytes(symbols, cdf):
-    r"""After a push the state is below $2^{31}$ if and only if $\lfloor x / f \rfloor < 2^{19}$ before it, that is
-    $x < f \cdot 2^{19}$. A rare symbol may need two bytes to get there, hence `while`."""
-    x, spilled = 2**23, []
-    for s in reversed(symbols):
-        start, frequency = cdf[s], cdf[s + 1] - cdf[s]
-        while x >= frequency << 19:
-            spilled.append(x & 255)
-            x >>= 8
-        x = (x // frequency << 12) + start + x % frequency
-    return x.to_bytes(4, "little") + bytes(spilled[::-1])
+    r"""After a push the state is below $2^{31}$ if and only if $\lfloor X / f \rfloor < 2^{19}$ before it, that is
+    $X < f \cdot 2^{19}$. A rare symbol may need two bytes to get there, hence `while`."""
+    state, spilled = 2**23, []
+    for symbol in reversed(symbols):
+        start, frequency = cdf[symbol], cdf[symbol + 1] - cdf[symbol]
+        while state >= frequency << 19:
+            spilled.append(state & 255)
+            state >>= 8
+        state = (state // frequency << 12) + start + state % frequency
+    return state.to_bytes(4, "little") + bytes(spilled[::-1])
 
 
 def _long_messages():
     rare = [*_frequencies(5, 11), 1500, 531, 1, 16]
-    cdf = [sum(rare[:i]) for i in range(len(rare) + 1)]
     for count in (20, 400):  # the last letter is pushed first, with 2^23 = 16 · 2^19
-        yield random.choices(range(9), [f + 200 for f in rare], k=count) + [8], cdf
+        yield random.choices(range(9), [f + 200 for f in rare], k=count) + [8], _cdf(rare)
 
 
-def _coder(symbols, cdf, backwards=True, reverse=True, loop=True, limit=lambda f: f << 19, little=True, state_first=True):
-    x, spilled = 2**23, []
-    for s in reversed(symbols) if backwards else symbols:
-        f = cdf[s + 1] - cdf[s]
-        while x >= limit(f):
-            spilled.append(x & 255)
-            x >>= 8
+def _coder(symbols, cdf, backwards=True, turned=True, loop=True, shift=19, late=0, alike=0, little=True, state_first=True):
+    state, spilled = 2**23, []
+    for symbol in reversed(symbols) if backwards else symbols:
+        f = cdf[symbol + 1] - cdf[symbol]
+        while state >= (alike or (f << shift) + late):
+            spilled.append(state & 255)
+            state >>= 8
             if not loop:
                 break
-        x = (x // f << 12) + cdf[s] + x % f
-    parts = (x % 2**32).to_bytes(4, "little" if little else "big"), bytes(spilled[::-1] if reverse else spilled)
+        state = (state // f << 12) + cdf[symbol] + state % f
+    parts = (state % 2**32).to_bytes(4, "little" if little else "big"), bytes(spilled[::-1] if turned else spilled)
     return b"".join(parts if state_first else parts[::-1])
 
 
@@ -275,26 +273,19 @@ bottleneck_5 = Exercise(
     encode_bytes,
     _long_messages,
     hint="Before a push, ask whether it would take the state to 2^31 or beyond; as long as it would, move the lowest byte out. For which "
-    "x is (x // f) · 2^12 still below 2^31?",
+    "states is (state // f) · 2^12 still below 2^31?",
     rule="the last state, four bytes, then the spilled bytes, the last one first; the decoder finds something else in yours",
     slips={
         "forwards": ("the symbols come back last one first: walk backwards through the message", partial(_coder, backwards=False)),
-        "not turned": ("the spilled bytes are in the wrong order: the decoder wants the last one first", partial(_coder, reverse=False)),
+        "not turned": ("the spilled bytes are in the wrong order: the decoder wants the last one first", partial(_coder, turned=False)),
         "one byte": ("a symbol of frequency 1 may have to spill two bytes: spill in a loop", partial(_coder, loop=False)),
         "big-endian": ("the state's bytes are in the wrong order: little-endian means low byte first", partial(_coder, little=False)),
-        "spilled early": (
-            "spilled too early, the state falls below 2^23 and the decoder reads too much; the limit is f · 2^19",
-            partial(_coder, limit=lambda f: f << 18),
-        ),
-        "spilled late": (
-            "spilled too late, a push takes the state to 2^31 or beyond; the limit is f · 2^19",
-            partial(_coder, limit=lambda f: f << 20),
-        ),
-        "at the limit": ("x = f · 2^19 is too much already: a push makes 2^31 of it", partial(_coder, limit=lambda f: (f << 19) + 1)),
-        "one limit": (
-            "a push multiplies the state by 2^12 / f, so the limit depends on the symbol: f · 2^19",
-            partial(_coder, limit=lambda f: 1 << 23),
-        ),
+        "spilled early": ("spilled too early, the state falls below 2^23; the limit is f · 2^19", partial(_coder, shift=18)),
+        "spilled late": ("spilled too late, a push takes the state to 2^31; the limit is f · 2^19", partial(_coder, shift=20)),
+        "forgotten precision": ("spilled too late: 2^31 after a push, times 2^12 / f, is f · 2^19 before it", partial(_coder, shift=23)),
+        "after the fact": ("ask whether the push *would* make the state too large, not whether it is", partial(_coder, alike=2**31)),
+        "at the limit": ("X = f · 2^19 is too much already: a push makes 2^31 of it", partial(_coder, late=1)),
+        "one limit": ("a push multiplies by 2^12 / f, so the limit depends on the symbol: f · 2^19", partial(_coder, alike=2**23)),
         "state last": ("the decoder begins with the state: its four bytes come first", partial(_coder, state_first=False)),
     },
 )
