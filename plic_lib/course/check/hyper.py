@@ -2,6 +2,7 @@
 
 import math
 import random
+from functools import partial
 
 import torch
 
@@ -10,50 +11,90 @@ from plic_lib.course.check.exercise import Exercise, slopes
 NOTEBOOK = "04_hyperprior"
 
 
-def gaussian_price(k, scale):
-    """The mass of the unit bin, from the tail of the bell, where erfc is precise."""
-    near, far = (k.abs() - 0.5) / scale, (k.abs() + 0.5) / scale
-    return -torch.log2((torch.erfc(near / 2**0.5) - torch.erfc(far / 2**0.5)) / 2)
+def break_even(true, assumed, message_bits):
+    """A symbol comes with the probability of the true scale. The message saves the difference of its two prices, on average so
+    many bits a symbol, and it pays as soon as all symbols together save more than it costs.
+
+    Where the assumed scale is far too small, it prices symbols at hundreds of bits. A floor would cap just these, and a
+    difference of two Φ would make them infinite. So the price is put together from logarithms of Φ:
+    log(A - B) = log A + log(1 - B / A)."""
+
+    def price(scale):
+        near, far = (torch.special.log_ndtr((edge - q) / scale) for edge in (0.5, -0.5))
+        return -(near + torch.log(-torch.expm1(far - near))) / torch.log(torch.tensor(2.0))
+
+    q = torch.arange(0, 60, dtype=torch.float64)
+    times = torch.where(q == 0, 1, 2)  # q and -q
+    own = price(true)
+    saved = (times * torch.exp2(-own) * (price(assumed) - own)).sum()
+    return int(torch.ceil(message_bits / saved))
 
 
-def _symbols():
-    for low, high in ((0.6, 0.75), (1.5, 2.5)):
-        scale = random.uniform(low, high)
-        far = round(7.5 * scale)  # where a float32 distribution function is 1
-        yield torch.tensor([0.0, 1.0, -1.0, 2.0, -2.0, far, -far])[torch.randperm(7)], scale
+def _price(q, scale):
+    near, far = (torch.special.log_ndtr((edge - q.double().abs()) / scale) for edge in (0.5, -0.5))
+    return -(near + torch.log(-torch.expm1(far - near))) / math.log(2)
 
 
-def _price(k, scale):
-    near, far = (k.double().abs() - 0.5) / scale, (k.double().abs() + 0.5) / scale
+def _by_difference(q, scale):
+    near, far = (q.abs() - 0.5) / scale, (q.abs() + 0.5) / scale
     return 1 - torch.log2(torch.erfc(near / 2**0.5) - torch.erfc(far / 2**0.5))
 
 
-def _by_difference(k, scale, low=-0.5, high=0.5):
-    bell = torch.distributions.Normal(0.0, scale)
-    return -torch.log2(bell.cdf(k + high) - bell.cdf(k + low))
+def _with_a_floor(q, scale):
+    return _by_difference(q, scale).clamp(max=120)
+
+
+def _saved(true, assumed, first=-60, last=60, price=_price):
+    """Bits a symbol that the true scale saves."""
+    q = torch.arange(first, last + 1, dtype=torch.float64)
+    own = price(q, true)
+    return float((torch.exp2(-own) * (price(q, assumed) - own)).sum())
+
+
+def _needed(saved):
+    """The answer of one who finds that a symbol saves so much."""
+    return lambda true, assumed, bits: math.ceil(bits / saved(true, assumed))
+
+
+def _blocks():
+    pairs = [(4.0, 0.2)]  # where a floor or an underflow changes the answer
+    for low in (0.3, 0.5, 0.8, 1.2):
+        true = random.uniform(low, 1.3 * low)
+        pairs.append((true, true * random.choice([random.uniform(0.5, 0.7), random.uniform(1.6, 2.4)])))
+    for true, assumed in pairs:
+        yield true, assumed, (random.randint(40, 300) - 0.5) * _saved(true, assumed)
 
 
 hyper_1 = Exercise(
-    gaussian_price,
-    _symbols,
-    tolerance=(1e-3, 1e-3),
-    hint="A symbol stands for the values that round to it: which share of the bell is that? Far out, compute it from the tail; "
-    "the bell is symmetric, so |k| will do.",
-    rule="the price is -log2 of the mass of the bin from k - 1/2 to k + 1/2",
+    break_even,
+    _blocks,
+    hint="How many bits does one symbol lose, on average, while the decoder assumes the wrong scale? Section 2 has the sum. Then ask "
+    "whether `gaussian_bits`, with its floor, will do for a true scale of 4 and an assumed one of 0.2.",
+    rule="the smallest whole number n for which n times the extra bits a symbol, summed over the integers, exceed the message",
     slips={
-        "probability": ("this is the probability; the price is -log2 of it", lambda k, scale: torch.exp2(-_price(k, scale))),
-        "nats": ("this is in nats; bits need a logarithm to the base 2", lambda k, scale: _price(k, scale) * math.log(2)),
-        "density": (
-            "this is the density at k; a symbol has the mass of the bin from k - 1/2 to k + 1/2",
-            lambda k, scale: -torch.distributions.Normal(0.0, scale).log_prob(k) / math.log(2),
+        "floor": ("a floor caps the prices of far symbols, which are hundreds of bits here", _needed(partial(_saved, price=_with_a_floor))),
+        "no number": (
+            "0 · ∞ is no number: where both values of Φ underflow the price is infinite; work with the logarithm of Φ",
+            _needed(partial(_saved, price=_by_difference)),
         ),
-        "variance": ("scale is the standard deviation, not the variance", lambda k, scale: _price(k, math.sqrt(scale))),
-        "sum": ("one price a symbol is asked for; this is the sum", lambda k, scale: _price(k, scale).sum()),
-        "far": (
-            "far to the right this subtracts 1 from 1 and the price is infinite: subtract small tails, erfc at |k| - 1/2 and |k| + 1/2",
-            _by_difference,
+        "exchanged": (
+            "the two scales are swapped: the symbols follow `true`, so weigh with its probabilities",
+            _needed(lambda true, assumed: _saved(assumed, true)),
         ),
-        "bin shifted": ("the bin reaches half a step to either side of k", lambda k, scale: _by_difference(k, scale, 0, 1)),
+        "nats": ("this is in nats; bits need a logarithm to the base 2", _needed(lambda *scales: _saved(*scales) * math.log(2))),
+        "densities": (
+            "this compares the densities; symbols are integers, so sum over their bins",
+            _needed(lambda true, assumed: ((true / assumed) ** 2 - 1) / 2 / math.log(2) - math.log2(true / assumed)),
+        ),
+        "one side": ("this sums over q from 0 upwards; the symbols below zero cost as much", _needed(partial(_saved, first=0))),
+        "one too few": (
+            "with so many symbols the message still costs more than it saves: round up",
+            lambda true, assumed, bits: int(bits / _saved(true, assumed)),
+        ),
+        "one symbol": (
+            "these are the bits that one symbol saves; how many symbols pay for the message?",
+            lambda true, assumed, bits: _saved(true, assumed),
+        ),
     },
 )
 
@@ -85,61 +126,56 @@ hyper_2 = Exercise(
 )
 
 
-def extra_bits(true, assumed):
-    """The probabilities of the true scale weigh the difference of the prices. The sum runs over the integers that can occur
-    at all; beyond, both factors leave the range of floating point."""
-
-    def price(scale):
-        near, far = (k - 0.5) / scale, (k + 0.5) / scale
-        return -torch.log2((torch.erfc(near / 2**0.5) - torch.erfc(far / 2**0.5)) / 2)
-
-    k = torch.arange(0, int(8 * true) + 2, dtype=torch.float64)
-    own = price(true)
-    times = torch.where(k == 0, 1.0, 2.0)  # k and -k
-    return (times * torch.exp2(-own) * (price(assumed) - own)).sum()
+def breaking_symbol(scale):
+    """Below 1 the numbers of float32 lie 2⁻²⁴ apart, so Φ is rounded to 1 where less than 2⁻²⁵ is missing, about 5.4 scales
+    out: there both edges of a bin give 1. The true price is only some thirty bits, as the mass there is some 2⁻³⁰, which
+    float32 can hold with ease; the 1 beside it hides it. On the left, where Φ is small, nothing is hidden."""
+    return int(5.5 * scale) + 2
 
 
-def _pairs_of_scales():
-    for true in (0.4, 0.5, 0.6, 0.7, random.uniform(1, 1.5)):
-        yield true, true * random.choice([random.uniform(0.6, 0.75), random.uniform(1.5, 2.2)])
-    yield (random.uniform(0.5, 3),) * 2
+def _scales():
+    for low, high in ((1, 2), (2, 4), (4, 8)):
+        yield (random.uniform(low, high),)
 
 
-def _everywhere(true, assumed):
-    k = torch.arange(-100.0, 101.0, dtype=torch.float64)
-    own, other = _price(k, true), _price(k, assumed)
-    return (torch.exp2(-own) * (other - own)).sum()
+def _two_prices(function, scale):
+    symbol = float(function(scale))
+    upper, lower = (torch.special.ndtr(torch.tensor((symbol + edge) / scale)) for edge in (0.5, -0.5))
+    price = float(_price(torch.tensor(symbol), scale))
+    return {"symbol": symbol, "broken": bool(upper == lower), "price": price}
 
 
-def _densities(true, assumed):
-    return ((true / assumed) ** 2 - 1) / 2 / math.log(2) - math.log2(true / assumed)
-
-
-def _magnitudes(true, assumed):
-    k = torch.arange(0.0, int(8 * true) + 2)
-    return (torch.exp2(-_price(k, true)) * (_price(k, assumed) - _price(k, true))).sum()
+def _breaks(seen, expected, scale):
+    symbol, price = seen["symbol"], seen["price"]
+    assert symbol == int(symbol), f"a symbol is a whole number, and this is {symbol:g}"
+    assert seen["broken"], f"for the scale {scale:.2f} the difference at {symbol:g} is not zero: the naive price is finite"
+    assert price < 40, (
+        f"for the scale {scale:.2f} the symbol {symbol:g} costs {price:.0f} bits in truth: there is a cheaper one that breaks"
+    )
 
 
 hyper_3 = Exercise(
-    extra_bits,
-    _pairs_of_scales,
-    tolerance=(0.01, 1e-3),
-    hint="A symbol occurs with the probability of one scale and is paid at the price of the other. What would it cost under its own? "
-    "Sum over the integers that do occur.",
-    rule="the sum over the integers of p_true(k) · (price_assumed(k) - price_true(k))",
+    breaking_symbol,
+    _scales,
+    observe=_two_prices,
+    properties=_breaks,
+    hint="Numbers of float32 just below 1 lie 2⁻²⁴ ≈ 6 · 10⁻⁸ apart. How many scales from the middle is less than half of that missing? "
+    "And on which side?",
+    rule="a whole number for which float32 makes the difference zero and whose true price is below 40 bits",
     slips={
-        "sign": (
-            "the sign is wrong: extra is the price under assumed less the price under true",
-            lambda true, assumed: -extra_bits(true, assumed),
+        "not far enough": (
+            "at four scales Φ is still well below 1 and the difference is a number: go further out",
+            lambda scale: math.ceil(4 * scale),
         ),
-        "nats": ("this is in nats; bits need a logarithm to the base 2", lambda true, assumed: extra_bits(true, assumed) * math.log(2)),
-        "densities": ("this compares the densities; symbols are integers, so sum over their bins", _densities),
-        "exchanged": (
-            "the two scales are swapped: the symbols follow true, so weigh with its probabilities",
-            lambda true, assumed: extra_bits(assumed, true),
+        "left": (
+            "on the left Φ is small, and float32 has small numbers in plenty: nothing breaks there until far out",
+            lambda scale: -math.ceil(3 * scale + 0.5),
         ),
-        "not finite": ("not finite: leave out symbols so far away that their probability is zero", _everywhere),
-        "one side": ("this sums over k from 0 upwards; the symbols below zero cost as much", _magnitudes),
+        "float64": (
+            "that is where float64 gives up, and the true price is above 40 bits; float32 does so much earlier",
+            lambda scale: math.ceil(8.5 * scale + 0.5),
+        ),
+        "no symbol": ("a symbol is a whole number", lambda scale: 5.5 * scale + 0.5),
     },
 )
 
@@ -214,7 +250,6 @@ hyper_4 = Exercise(
             "at or above the bound the gradient passes, whatever its sign",
             _bounded(lambda x, bound, gradient: gradient < 0),
         ),
-        "upper bound": ("this is the smaller of x and the bound", lambda x, bound: x.clamp(max=bound)),
         "cut off": (
             "the result has lost its connection to x, so there is no gradient at all",
             lambda x, bound: x.detach().clamp(min=bound),
@@ -223,5 +258,43 @@ hyper_4 = Exercise(
             "a value at the bound counts as inside: its gradient passes",
             _bounded(lambda x, bound, gradient: (x > bound) | (gradient < 0)),
         ),
+    },
+)
+
+
+def paddings(kernel, stride):
+    """n values make (n - 1) · stride + kernel, and stride · n are wanted: kernel - stride too many. Padding takes away two at a
+    time, one at each end, and output_padding gives one back where that number is odd."""
+    too_many = kernel - stride
+    return (too_many + 1) // 2, too_many % 2
+
+
+def _kernels():
+    pairs = [(kernel, stride) for stride in (2, 3, 4) for kernel in range(stride, stride + 7)]
+    random.shuffle(pairs)
+    return pairs
+
+
+hyper_5 = Exercise(
+    paddings,
+    _kernels,
+    hint="Count how long the output is before anything is cut off, as for the stamps of section 4. How many values are too many, and how "
+    "many does one unit of padding take away?",
+    rule="kernel - stride = 2 · padding - output_padding, with the smallest output_padding",
+    slips={
+        "as for a convolution": (
+            "this works for odd kernels, though output_padding is not always the smallest; even kernels give one value too few",
+            lambda kernel, stride: (kernel // 2, stride - 1),
+        ),
+        "rounded down": (
+            "where kernel - stride is odd, the output has one value too many: pad more, and give one back",
+            lambda kernel, stride: ((kernel - stride) // 2, 0),
+        ),
+        "not rounded up": (
+            "output_padding adds a value; where one is too many, padding has to take away two first",
+            lambda kernel, stride: ((kernel - stride) // 2, (kernel - stride) % 2),
+        ),
+        "swapped": ("first padding, then output_padding", lambda kernel, stride: ((kernel - stride) % 2, (kernel - stride + 1) // 2)),
+        "one end": ("padding takes away a value at each end, so two", lambda kernel, stride: (kernel - stride, 0)),
     },
 )
