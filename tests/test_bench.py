@@ -108,11 +108,14 @@ def test_a_training_cell_beside_busy_neighbours(tmp_path, monkeypatch):
     notebook.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]}))
     started, start = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **named: started.append(start(*a, **named)) or started[-1])
+    monkeypatch.setattr(busy, "LOOP", "sum(range(1_000_000))")
     result = busy.run(2, notebook)
-    alone, beside = result["alone"], result["beside"]
-    assert min(alone["seconds"], beside["seconds"]) > 0 and result["notebook"] == "toy.ipynb"
-    assert beside["fair_seconds"] == max(alone["seconds"], 3 / result["cores"] * alone["cpu_seconds"])
-    assert beside["ratio"] == beside["seconds"] / beside["fair_seconds"]
+    assert result["notebook"] == "toy.ipynb"
+    for part in (result["cell"], result["loop"]):
+        alone, beside = part["alone"], part["beside"]
+        assert min(alone["seconds"], beside["seconds"]) > 0
+        assert beside["fair_seconds"] == max(alone["seconds"], 3 / result["cores"] * alone["cpu_seconds"])
+        assert beside["ratio"] == beside["seconds"] / beside["fair_seconds"]
     assert len(started) == 2 and all(process.poll() is not None for process in started)
     for content, advice in (('{"cells": []}', "no cell defines train"), (None, "is not there")):
         notebook.unlink() if content is None else notebook.write_text(content)

@@ -155,10 +155,12 @@ def _training(options: argparse.Namespace, tell) -> dict:
 
 def _busy(options: argparse.Namespace, tell) -> dict:
     result = busy.run()
-    alone, beside, waiting = result["alone"], result["beside"], ", ".join(f"{name}={value}" for name, value in result["waiting"].items())
+    waiting = ", ".join(f"{name}={value}" for name, value in result["waiting"].items())
     tell(f"the training cell of {result['notebook']}, {result['cores']} cores, {result['threads']} threads, {waiting}")
-    tell(f"alone {alone['seconds']:.1f} s (load at the start {result['load_at_start']:.1f})")
-    tell(f"beside {result['neighbours']} busy processes {beside['seconds']:.1f} s, {beside['ratio']:.2f} times its fair share")
+    tell(f"load at the start {result['load_at_start']:.1f}; beside {result['neighbours']} busy processes:")
+    for part, name in (("cell", "the cell"), ("loop", "a plain loop, for comparison")):
+        alone, beside = result[part]["alone"], result[part]["beside"]
+        tell(f"{name}: alone {alone['seconds']:.1f} s, beside them {beside['seconds']:.1f} s, {beside['ratio']:.2f} times its fair share")
     return result
 
 

@@ -31,10 +31,12 @@ print("busy", flush=True)
 while True:
     layer(x).sum().backward()
 """
+#: Waits for no thread and touches little memory: what it pays beside the neighbours, no way of waiting can save.
+LOOP = "for number in range(60_000_000):\n    pass"
 
 
 def run(neighbours: int = 4, notebook: Path = NOTEBOOK) -> dict:
-    """Seconds of the notebook's training cell alone, beside the neighbours, and over its fair share.
+    """Seconds of the notebook's training cell and of a plain loop: alone, beside the neighbours, and over the fair share.
 
     With n cores and p neighbours that would take all of them, the fair share is n / (p + 1) cores, on a
     machine that does nothing else (``load_at_start``); a cell that needs less gets what it needs.
@@ -44,11 +46,10 @@ def run(neighbours: int = 4, notebook: Path = NOTEBOOK) -> dict:
     with _without_windows():
         for source in before:
             exec(compile(source, notebook.name, "exec"), names)
-        seconds, cpu_seconds = _timed(cell, names)
+        alone = {part: _timed(source, names) for part, source in {"cell": cell, "loop": LOOP}.items()}
         with _busy(neighbours):
-            beside, _ = _timed(cell, names)
+            beside = {part: _timed(source, names)["seconds"] for part, source in {"cell": cell, "loop": LOOP}.items()}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fair = max(seconds, cpu_seconds * (neighbours + 1) / cores)
     return {
         "notebook": notebook.name,
         "neighbours": neighbours,
@@ -57,9 +58,13 @@ def run(neighbours: int = 4, notebook: Path = NOTEBOOK) -> dict:
         "cpu": record.cpu(),
         "load_at_start": load,
         "waiting": {name: os.environ.get(name) for name in plic_lib.PASSIVE},
-        "alone": {"seconds": seconds, "cpu_seconds": cpu_seconds},
-        "beside": {"seconds": beside, "fair_seconds": fair, "ratio": beside / fair},
+        **{part: _over_fair_share(alone[part], beside[part], (neighbours + 1) / cores) for part in alone},
     }
+
+
+def _over_fair_share(alone: dict, beside: float, slower: float) -> dict:
+    fair = max(alone["seconds"], alone["cpu_seconds"] * slower)
+    return {"alone": alone, "beside": {"seconds": beside, "fair_seconds": fair, "ratio": beside / fair}}
 
 
 def training_cell(notebook: Path = NOTEBOOK) -> tuple[list[str], str]:
@@ -74,11 +79,11 @@ def training_cell(notebook: Path = NOTEBOOK) -> tuple[list[str], str]:
     raise UsageError(f"{notebook}: no cell defines train()")
 
 
-def _timed(source: str, names: dict) -> tuple[float, float]:
+def _timed(source: str, names: dict) -> dict:
     """Seconds on the clock, and of all cores together."""
     code, start, cpu = compile(source, "the training cell", "exec"), time.perf_counter(), time.process_time()
     exec(code, names)
-    return time.perf_counter() - start, time.process_time() - cpu
+    return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
 
 
 @contextlib.contextmanager
