@@ -203,9 +203,8 @@ def _read_safetensors(data: bytes) -> tuple[dict[str, ndarray], dict[str, str]]:
     tensors = {}
     for name, entry in entries.items():
         begin, end = (8 + size + offset for offset in entry["data_offsets"])
-        tensors[name] = np.frombuffer(data[begin:end], kinds[entry["dtype"]]).reshape(entry["shape"])
-        if entry["dtype"] == "F16":
-            tensors[name] = tensors[name].astype("<f4")
+        array = np.frombuffer(data[begin:end], kinds[entry["dtype"]]).reshape(entry["shape"])
+        tensors[name] = array.astype("<f4") if entry["dtype"] == "F16" else array
     return tensors, metadata
 
 
@@ -301,8 +300,7 @@ class Stream:
 
     def _move(self, state: int) -> None:
         if state < 2**31:
-            if (word := next(self.words, None)) is None:
-                raise DecodeError("the file is damaged: its stream ends too early")
+            _require((word := next(self.words, None)) is not None, "the file is damaged: its stream ends too early")
             state = state << 32 | word
         self.state = state
 
@@ -319,9 +317,6 @@ class Stream:
         bits = self.state & 15
         self._move(self.state >> 4)
         return bits
-
-    def at_its_end(self) -> bool:
-        return self.state == 2**31 and next(self.words, None) is None
 
 
 # ---------------------------------------------------------------- latents (sections 5, 6 and 7)
@@ -342,14 +337,13 @@ def decode(model: Model, data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
     header = read_header(data)
     _require(header.model.hex() == model.hash[:8], f"the file was made by the model {header.model.hex()}, this is {model.hash[:8]}")
     _require(header.width * header.height <= max_pixels, f"{header.width} x {header.height} pixels exceed the limit of {max_pixels}")
-    levels = _levels(header, model.widths["levels"] - 1)
-    stream = Stream(header.stream)
+    levels, stream = _levels(header, model.widths["levels"] - 1), Stream(header.stream)
     N, (height, width) = model.widths["N"], levels.shape
     rows = np.arange(N).repeat(height * width // 16)
     symbols = np.array(stream.symbols(model.tables["z"], rows.tolist())) + model.tensors["frozen.z_offset"][rows]
     z = (64 * symbols + model.tensors["frozen.z_median"][rows]).reshape(N, height // 4, width // 4)
-    y = _walk(model, _features(model, z), stream, height, width)
-    _require(stream.at_its_end(), "the file is damaged: its stream does not end where it should")
+    y = walk(model, z, lambda _cells, _means, *scales: _residuals(model, stream, *scales))
+    _require(stream.state == 2**31 and next(stream.words, None) is None, "the file is damaged: its stream does not end where it should")
     _require(zlib.crc32(y.astype("<i2").tobytes()) & 0xFFFF == header.latents_check, "the decoded latents do not match their check")
     return Decoded(header, y.astype(np.int32), z.astype(np.int32), levels)
 
@@ -376,10 +370,10 @@ def _features(model: Model, z: ndarray) -> ndarray:
     return rows
 
 
-def _walk(model: Model, features: ndarray, stream: Stream, height: int, width: int) -> ndarray:
-    """Decode y front by front: (M, height, width), 64 * y_hat."""
-    y = np.zeros((height + 2, width + 4, M := model.widths["M"]))  # with a border of zeros
-    zero_class, side_class, magnitude_class = (model.tensors[f"frozen.{name}_class"] for name in ("zero", "side", "magnitude"))
+def walk(model: Model, z: ndarray, code) -> ndarray:
+    """Go through y front by front: (M, h, w), 64 * y_hat. ``code(cells, means, left, right)`` gives a front's flat residuals."""
+    features, M, (height, width) = _features(model, z), model.widths["M"], (4 * z.shape[1], 4 * z.shape[2])
+    y = np.zeros((height + 2, width + 4, M))  # with a border of zeros
     for step in range(width + 3 * height - 3):
         rows = np.arange(max(0, (step - width + 3) // 3), min(height - 1, step // 3) + 1)
         columns = step - 3 * rows
@@ -389,12 +383,18 @@ def _walk(model: Model, features: ndarray, stream: Stream, height: int, width: i
             heads = model.layers[name](heads)
         means = heads[:, :M].clip(-LATENT_LIMIT, LATENT_LIMIT)
         scales = heads[:, M:].clip(0, SCALES - 1).astype(np.int64)
-        left, right = scales[:, :M].ravel(), scales[:, -M:].ravel()
-        residuals = np.array(stream.symbols(model.tables["zero"], zero_class[left, right].tolist(), escapes=False))
-        (rest,) = residuals.nonzero()
-        left, right = left[rest], right[rest]
-        positive = np.array(stream.symbols(model.tables["side"], side_class[left, right].tolist(), escapes=False), bool)
-        sizes = np.array(stream.symbols(model.tables["magnitude"], magnitude_class[np.where(positive, right, left)].tolist()), np.int64) + 1
-        residuals[rest] = np.where(positive, sizes, -sizes)
+        residuals = code(rows * width + columns, means, scales[:, :M].ravel(), scales[:, -M:].ravel())
         y[2 + rows, 2 + columns] = (64 * residuals.reshape(means.shape) + means).clip(-LATENT_LIMIT, LATENT_LIMIT)
     return y[2:, 2:-2].transpose(2, 0, 1)
+
+
+def _residuals(model: Model, stream: Stream, left: ndarray, right: ndarray) -> ndarray:
+    """Of one front, from the stream."""
+    zero_class, side_class, magnitude_class = (model.tensors[f"frozen.{name}_class"] for name in ("zero", "side", "magnitude"))
+    residuals = np.array(stream.symbols(model.tables["zero"], zero_class[left, right].tolist(), escapes=False))
+    (rest,) = residuals.nonzero()
+    left, right = left[rest], right[rest]
+    positive = np.array(stream.symbols(model.tables["side"], side_class[left, right].tolist(), escapes=False), bool)
+    sizes = np.array(stream.symbols(model.tables["magnitude"], magnitude_class[np.where(positive, right, left)].tolist()), np.int64) + 1
+    residuals[rest] = np.where(positive, sizes, -sizes)
+    return residuals
