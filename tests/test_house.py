@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "plic_lib"
-FILES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in PACKAGE.rglob("*.py")}
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = [*ROOT.glob("plic_lib/**/*.py"), *ROOT.glob("plic_mindspore/*.py")]
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
 LAYERS = ("core", "training", "study", "course", "commands")  #: each imports only from itself and those before it
 #: Those with a map. The checks have none: each is named after its notebook, and finds its own modules.
 PACKAGES = [name for name, path in FILES.items() if path.name == "__init__.py" and name != "plic_lib.course.check"]

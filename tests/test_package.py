@@ -189,7 +189,7 @@ def installed(tmp_path_factory) -> Path:
     """A folder with what a wheel holds, made without a network."""
     pytest.importorskip("setuptools", "77")
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    for name in ("plic_lib", "data/checkpoints"):
+    for name in ("plic_lib", "plic_mindspore", "data/checkpoints"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT.md"):
         shutil.copy(ROOT / name, source)
