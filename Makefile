@@ -27,6 +27,11 @@ test-browser: setup
 test-all: export PLIC_FULL = 1
 test-all: test site test-browser
 
+# the port beside the original, in an environment of its own: MindSpore needs an older NumPy, and 3 GB.
+# PLIC_MINDSPORE=all adds the Kodak photographs (PLIC_KODAK names their folder)
+test-mindspore: setup
+	tests/mindspore/run.sh
+
 # the two widgets as a page without code, for a lecture
 app: setup
 	.venv/bin/python -m pip install -q voila
@@ -70,4 +75,4 @@ constraints: setup
 	.venv/bin/python .ci/constraints.py
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-mindspore
