@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from plic_lib.asymmetric import SCALE_MAX, SCALE_MIN
 from plic_lib.quantise import snap
 
-#: The twelve cells before the centre of a 5x5 window in raster order, as (dy, dx).
-TAPS = [(dy, dx) for dy in (-2, -1, 0) for dx in (-2, -1, 0, 1, 2) if (dy, dx) < (0, 0)]
+#: The twelve cells before the centre of a 5x5 window in raster order, as (rows down, columns right).
+TAPS = [(di, dj) for di in (-2, -1, 0) for dj in (-2, -1, 0, 1, 2) if (di, dj) < (0, 0)]
 
 #: Slope of gather's LeakyReLU for negative inputs: Minnen's 0.01, as a power of two,
 #: so that integer arithmetic applies it by a shift.
@@ -36,8 +36,8 @@ class MaskedConvolution(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, 5, padding=2)
         mask = torch.zeros(5, 5)
-        for dy, dx in TAPS:
-            mask[2 + dy, 2 + dx] = 1
+        for di, dj in TAPS:
+            mask[2 + di, 2 + dj] = 1
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -45,8 +45,8 @@ class MaskedConvolution(nn.Conv2d):
 
     def matrix(self) -> Tensor:
         """The weight as a matrix (C', 12 C) for the neighbours of one cell in the order of ``TAPS``."""
-        dy, dx = torch.tensor(TAPS).T
-        return self.weight[:, :, 2 + dy, 2 + dx].transpose(1, 2).flatten(1)
+        di, dj = torch.tensor(TAPS).T
+        return self.weight[:, :, 2 + di, 2 + dj].transpose(1, 2).flatten(1)
 
 
 class Gather(nn.Module):
@@ -86,14 +86,14 @@ def wavefront(height: int, width: int) -> list[Tensor]:
     """The cells that can be decoded together, step by step.
 
     A cell needs its row's left neighbours and, of the rows above, at most two cells to
-    the right, so all cells with equal ``x + 3 y`` are independent of each other, and
+    the right, so all cells with equal ``j + 3 i`` (row i, column j) are independent of each other, and
     everything they need has a smaller sum. A 32 x 48 grid takes 141 steps, not 1536.
 
     Returns:
-        For each step the raster indices ``y * width + x`` of its cells, top to bottom.
+        For each step the raster indices ``i * width + j`` of its cells, top to bottom.
     """
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    step = (x + 3 * y).flatten()
+    i, j = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    step = (j + 3 * i).flatten()
     order = torch.argsort(step, stable=True)
     sizes = torch.bincount(step)
     return [cells for cells in order.split(sizes.tolist()) if len(cells)]
@@ -115,7 +115,7 @@ class Front(NamedTuple):
 def fronts(height: int, width: int, device: str | torch.device = "cpu") -> list[Front]:
     """``wavefront``, ready for gathering neighbours on a device."""
     stride = width + 4
-    offsets = torch.tensor([dy * stride + dx for dy, dx in TAPS])
+    offsets = torch.tensor([di * stride + dj for di, dj in TAPS])
     steps = []
     for cells in wavefront(height, width):
         centres = (cells // width + 2) * stride + cells % width + 2

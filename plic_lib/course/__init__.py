@@ -9,6 +9,7 @@ In reading order::
     widgets   things to turn: rate, before and after
     painter   a region of interest, drawn and paid for
     turns     how long a turn of them takes
+    floats    a codec whose probabilities are computed in float32, as notebook 05 breaks it
     check     exercises that check themselves
     tasks     parts of the library that a student edition asks for
     editions  solutions and student edition, made from the notebooks and the exercises

@@ -11,62 +11,9 @@ from plic_lib.course.check.exercise import Exercise
 NOTEBOOK = "05_context_and_gather"
 
 
-def context_mask(k):
-    """In reading order the centre is number k² // 2, and everything before it is visible."""
-    mask = torch.zeros(k * k)
-    mask[: k * k // 2] = 1
-    return mask.reshape(k, k)
-
-
-def _windows():
-    return [(3,), (5,), (7,)]
-
-
-def _mask(k, visible):
-    """A mask of the cells at (row, column), counted from the centre, that are visible."""
-    reach = torch.arange(k) - k // 2
-    return visible(reach[:, None], reach).float()
-
-
-context_1 = Exercise(
-    context_mask,
-    _windows,
-    hint="Number the cells of the window in reading order. Which number has the centre?",
-    rule="ones at all cells before the centre in reading order, zeros at the centre and after it",
-    slips={
-        "type B": (
-            "the centre is visible: that is type B, and the decoder does not have this cell yet",
-            lambda k: _mask(k, lambda y, x: (y < 0) | (y == 0) & (x <= 0)),
-        ),
-        "own row": (
-            "cells right of the centre in its own row come later in reading order",
-            lambda k: _mask(k, lambda y, x: (y < 0) | (y == 0) & (x != 0)),
-        ),
-        "triangle": (
-            "the rows above the centre are decoded in their whole width, also right of the centre",
-            lambda k: _mask(k, lambda y, x: ((y < 0) | (y == 0) & (x < 0)) & (x <= y)),
-        ),
-        "corner": (
-            "the rows above the centre are decoded in their whole width, also right of the centre",
-            lambda k: _mask(k, lambda y, x: (y <= 0) & (x <= 0) & ((y < 0) | (x < 0))),
-        ),
-        "rows above": ("the cells left of the centre are decoded already: use them", lambda k: _mask(k, lambda y, x: (y < 0) & (x == x))),
-        "columns first": (
-            "this reads column by column; the codec goes row by row",
-            lambda k: _mask(k, lambda y, x: (x < 0) | (x == 0) & (y < 0)),
-        ),
-        "turned": (
-            "ones and zeros are exchanged: visible is what comes before the centre",
-            lambda k: _mask(k, lambda y, x: (y > 0) | (y == 0) & (x >= 0)),
-        ),
-    },
-)
-
-
-def step_of(y, x, k):
-    """The tap that decides lies one row up and k // 2 to the right. It must have a smaller number, so the slope is
-    k // 2 + 1."""
-    return x + (k // 2 + 1) * y
+def step_of(i, j, k):
+    """The tap that decides lies one row up and k // 2 to the right. It must have a smaller step, so the factor is k // 2 + 1."""
+    return j + (k // 2 + 1) * i
 
 
 def _cells():
@@ -75,21 +22,21 @@ def _cells():
         yield random.randint(k, 20), random.randint(21, 30), k
 
 
-context_2 = Exercise(
+context_1 = Exercise(
     step_of,
     _cells,
     hint="All visible cells have to lie in earlier steps. Which of them is the last to be decoded?",
-    rule="the slope is the smallest for which every visible cell has a smaller number, and the first cell has number 0",
+    rule="the factor of i is the smallest for which every visible cell has a smaller step, and the first cell has step 0",
     slips={
         "too early": (
             "a cell would be decoded in the same step as the visible cell one row up and k // 2 to the right",
-            lambda y, x, k: x + (k // 2) * y,
+            lambda i, j, k: j + (k // 2) * i,
         ),
-        "too late": ("legal, but slower than necessary; which visible cell forces the slope?", lambda y, x, k: x + k * y),
-        "always 3": ("3 is the slope of the 5 × 5 window; a larger window needs more, a smaller one less", lambda y, x, k: x + 3 * y),
-        "from 1": ("the first cell, (0, 0), is step 0", lambda y, x, k: 1 + x + (k // 2 + 1) * y),
-        "exchanged": ("rows and columns are exchanged: the codec goes row by row", lambda y, x, k: y + (k // 2 + 1) * x),
-        "sum": ("cells with equal x + y see each other: one lies up and to the right of the other", lambda y, x, k: x + y),
+        "too late": ("legal, but slower than necessary; which visible cell forces the factor?", lambda i, j, k: j + k * i),
+        "always 3": ("3 is the factor of the 5 × 5 window; a larger window needs more, a smaller one less", lambda i, j, k: j + 3 * i),
+        "from 1": ("the first cell, (0, 0), is step 0", lambda i, j, k: 1 + j + (k // 2 + 1) * i),
+        "exchanged": ("rows and columns are exchanged: the codec goes row by row", lambda i, j, k: i + (k // 2 + 1) * j),
+        "sum": ("cells with equal i + j see each other: one lies up and to the right of the other", lambda i, j, k: i + j),
     },
 )
 
@@ -105,13 +52,13 @@ def _grids():
     return sizes + [(random.randint(3, 30), 1), (random.randint(3, 30), 2)]
 
 
-context_3 = Exercise(
+context_2 = Exercise(
     number_of_steps,
     _grids,
     hint="When does the last cell of the last row come? Then take a grid of one column: which numbers belong to no cell?",
-    rule="count the different values of x + 3 y on the grid",
+    rule="count the different values of j + 3 i on the grid",
     slips={
-        "a step a cell": ("that is one step a cell; cells with equal x + 3 y share one", lambda h, w: h * w),
+        "a step a cell": ("that is one step a cell; cells with equal j + 3 i share one", lambda h, w: h * w),
         "a row too many": ("the last row is number height - 1, so there is one row too many", lambda h, w: w + 3 * h),
         "from 0": ("steps count from 0, so there is one more than the largest number", lambda h, w: w - 1 + 3 * (h - 1)),
         "empty steps": (
@@ -159,7 +106,7 @@ def _dot(w, a, bits, rounding=torch.round, scale=4, dtype=torch.float64):
     return (rounding(w.to(dtype) * 2**bits) * rounding(a.to(dtype) * 2**bits)).sum() / scale**bits
 
 
-context_4 = Exercise(
+context_3 = Exercise(
     exact_dot,
     _pairs_of_vectors,
     observe=_in_any_order,
@@ -192,6 +139,44 @@ context_4 = Exercise(
 )
 
 
+def most_inputs(weight_bits, activation_bits):
+    """No sum of n products is larger than n times the largest product, and none of its partial sums either, in any order. Below
+    2⁵² means at most 2⁵² - 1."""
+    largest = (2 ** (weight_bits - 1) - 1) * (2 ** (activation_bits - 1) - 1)
+    return (2**52 - 1) // largest
+
+
+def _bits():
+    for low, high in ((4, 8), (6, 10), (8, 12), (10, 14), (12, 16)):
+        yield random.randint(low, high), random.randint(low, high)
+
+
+def _inputs(limit, first, second=None):
+    """Answers with another limit, or another largest factor."""
+    return lambda weight_bits, activation_bits: (limit - 1) // (first(weight_bits) * (second or first)(activation_bits))
+
+
+_signed = lambda bits: 2 ** (bits - 1) - 1
+
+context_4 = Exercise(
+    most_inputs,
+    _bits,
+    hint="Which weights and activations make the sum as large as possible? How large is one product then, and how many of them fit?",
+    rule="the largest n for which n times the largest product is below 2^52",
+    slips={
+        "2^53": ("the limit asked for is 2^52, as halves have to be exact too", _inputs(2**53, _signed)),
+        "float32": ("2^24 is where float32 stops to hold every integer; the sums are in float64", _inputs(2**24, _signed)),
+        "sign forgotten": ("one of the bits is the sign: the largest value is 2^(bits - 1) - 1", _inputs(2**52, lambda bits: 2**bits - 1)),
+        "powers of two": (
+            "the largest value is 2^(bits - 1) - 1, one less than a power of two: a few more inputs fit",
+            _inputs(2**52 + 1, lambda bits: 2 ** (bits - 1)),
+        ),
+        "one factor": ("a term is a product: the activation counts as well as the weight", _inputs(2**52, _signed, lambda bits: 1)),
+        "one too many": ("with so many inputs the sum can reach 2^52", lambda w, a: (2**52 - 1) // (_signed(w) * _signed(a)) + 1),
+    },
+)
+
+
 def is_causal(layer, channels, height, width):
     """Change one cell in all channels at once, and look at all outputs up to and including that cell. A random change in
     every channel cannot cancel by accident. In float arithmetic an unchanged output may still differ in its last bit, so the
@@ -209,7 +194,8 @@ def is_causal(layer, channels, height, width):
 
 def _layer(channels: int, k: int, leak: tuple[int, int] | None = None, leaking_channel: int | None = None):
     """A masked convolution with a nonlinearity, with one further tap for all channels or for one."""
-    weight = torch.randn(5, channels, k, k) * context_mask(k)
+    weight = torch.randn(5, channels, k, k)
+    weight.flatten(2)[..., k * k // 2 :] = 0
     if leak:
         which = slice(None) if leaking_channel is None else slice(leaking_channel, leaking_channel + 1)
         weight[:, which, k // 2 + leak[0], k // 2 + leak[1]] = 1 + torch.rand(weight[:, which, 0, 0].shape)
