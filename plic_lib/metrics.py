@@ -224,12 +224,12 @@ def patches(x: Tensor, size: int = 256) -> Tensor:
 
 
 @torch.no_grad()
-def alexnet_patch_features(x: Tensor, size: int = 256) -> Tensor:
-    """AlexNet's last convolutional features, averaged over each of the ``patches``, (patches, 256).
+def lpips_patch_features(x: Tensor, net: str = "alex", size: int = 256) -> Tensor:
+    """The last convolutional features of a network of LPIPS, averaged over each of the ``patches``: (patches, 256), "squeeze" has 512.
 
     For ``kid``. Raises WeightsMissing where the weights are not there.
     """
-    parts = _lpips("alex").parts
+    parts = _lpips(net).parts
     return torch.cat([parts.net(parts.scaling_layer(2 * p - 1))[-1].mean(dim=(2, 3)) for p in patches(x, size).split(64)])
 
 
@@ -262,38 +262,14 @@ def fid(features: Tensor, others: Tensor) -> float:
 def kid(features: Tensor, others: Tensor) -> float:
     """Kernel distance of two sets of features (n, d) and (m, d): 0 on average for the same source, larger for others.
 
-    The unbiased squared maximum mean discrepancy with the kernel (a·b / d + 1)³ (Binkowski et al. 2018). With
-    ``alexnet_patch_features`` it is KID on AlexNet features: comparable among its own kind, not with published KID.
+    The unbiased squared maximum mean discrepancy with ``kid_kernel`` (Binkowski et al. 2018). With
+    ``lpips_patch_features`` it is KID on AlexNet features: comparable among its own kind, not with published KID.
     """
     a, b = features.double(), others.double()
-    kernel = lambda p, q: (p @ q.T / p.shape[1] + 1) ** 3
     within = lambda k: (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
-    return float(within(kernel(a, a)) + within(kernel(b, b)) - 2 * kernel(a, b).mean())
+    return float(within(kid_kernel(a, a)) + within(kid_kernel(b, b)) - 2 * kid_kernel(a, b).mean())
 
 
-class SetQuality:
-    """KID and FID of a set of pictures, gathered picture by picture.
-
-    ``kid_alexnet`` where AlexNet's weights are there, ``fid`` and ``kid`` where Inception's are.
-    """
-
-    def __init__(self):
-        kinds = {"alex": alexnet_patch_features, "inception": inception_patch_features}
-        self.kinds = {net: features for net, features in kinds.items() if not weights_fault(net)}
-        self.originals = {net: [] for net in self.kinds}
-        self.decoded = {net: [] for net in self.kinds}
-
-    def add(self, x: Tensor, x_hat: Tensor) -> None:
-        """One picture and its decoding."""
-        for net, features in self.kinds.items():
-            self.originals[net].append(features(x))
-            self.decoded[net].append(features(x_hat))
-
-    def figures(self) -> dict[str, float | int | None]:
-        """``patches``, their number, and the distances; None where weights are missing or there are fewer than two patches."""
-        sets = {net: (torch.cat(self.originals[net]), torch.cat(self.decoded[net])) for net in self.kinds}
-        sets = {net: pair for net, pair in sets.items() if len(pair[0]) > 1}
-        row: dict[str, float | int | None] = {"patches": max((len(a) for a, _ in sets.values()), default=0)}
-        for name, net, distance in (("kid_alexnet", "alex", kid), ("kid", "inception", kid), ("fid", "inception", fid)):
-            row[name] = distance(*sets[net]) if net in sets else None
-        return row
+def kid_kernel(features: Tensor, others: Tensor) -> Tensor:
+    """How alike (n, d) and (m, d) features are, each of the first with each of the second: (a·b / d + 1)³, (n, m)."""
+    return (features @ others.T / features.shape[1] + 1) ** 3

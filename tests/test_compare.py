@@ -256,6 +256,21 @@ def test_curves_follow_the_drawn_pictures(result):
     assert first[0][0] == pytest.approx(8 * points[0]["bytes"][0] / (256 * 256))
 
 
+def test_kid_of_the_drawn_pictures(folder, tiny, tmp_path):
+    if metrics.weights_fault("squeeze"):
+        pytest.skip("SqueezeNet's weights are not here")
+    found = results.run(look_at(folder), [tiny], tmp_path, [], levels=[0.0, 2.0])
+    points = found["codecs"]["tiny"]["points"]
+    assert [point["quality"] for point in points] == [0, 2] and not found["targets"]  # the levels that were asked for
+    assert [[len(row) for row in point["kid_squeeze_pairs"]] for point in points] == [[1, 0]] * 2  # and one pair of pictures
+    assert points[0]["kid_squeeze"] is None  # one of them has no patch
+    with_pairs = {"pictures": [{"width": 8, "height": 8}] * 3, "codecs": {"ours": {"points": [{"bytes": [8] * 3, "kid_squeeze": 2.0}]}}}
+    with_pairs["codecs"]["ours"]["points"][0]["kid_squeeze_pairs"] = [[1.0, 2.0], [3.0], []]
+    for chosen, expected in ((None, 2.0), ([0, 2, 2], 2.0), ([1, 0, 0], 1.0), ([1, 1, 1], None)):
+        curve = compare.curve(with_pairs, "ours", "kid_squeeze", None if chosen is None else np.array(chosen))
+        assert (curve and curve[1][0]) == expected
+
+
 def test_pooled_psnr():
     assert evaluation.pooled_psnr([30.0, 30.0], [10, 90]) == pytest.approx(30)
     assert evaluation.pooled_psnr([20.0, 40.0], [1, 1]) == pytest.approx(-10 * np.log10((1e-2 + 1e-4) / 2))

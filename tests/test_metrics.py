@@ -5,6 +5,7 @@ import torch
 
 from plic_lib import datasets, images, metrics
 from plic_lib.errors import WeightsMissing
+from plic_lib.study import compare, sets
 from plic_lib.training import losses
 
 
@@ -82,7 +83,7 @@ def test_a_file_that_is_not_the_weights_counts_as_missing(content, monkeypatch, 
         metrics.LPIPS("squeeze")
     row = metrics.quality(photo, photo)
     assert [name for name, value in row.items() if name not in ("psnr", "ms_ssim") and value is not None] == []
-    assert metrics.SetQuality().kinds == {}
+    assert sets.SetQuality().kinds == {}
 
 
 def test_weights_that_would_run_code_are_not_loaded(monkeypatch, tmp_path):
@@ -141,9 +142,28 @@ def test_kid_tells_sources_apart():
 
 def test_kid_on_alexnet_features_grows_with_the_damage(needs_lpips, photo):
     blurred = images.to_tensor(images.to_image(photo).reduce(4).resize((192, 128)))
-    features = [metrics.alexnet_patch_features(x, 64) for x in (photo, (photo + 0.02).clamp(0, 1), blurred)]
+    features = [metrics.lpips_patch_features(x, size=64) for x in (photo, (photo + 0.02).clamp(0, 1), blurred)]
     assert features[0].shape == (6 + 2, 256)
     assert metrics.kid(features[0], features[1]) < metrics.kid(features[0], features[2])
+
+
+def test_pairs_of_pictures_make_the_kid_of_any_choice_of_them():
+    """Against the three means, written out, over all pairs of patches that come from different pictures."""
+    torch.manual_seed(0)
+    whole = sets.SetQuality()
+    whole.kinds = {"squeeze": lambda x: x}
+    originals, decoded = torch.randn(4, 3, 5), torch.randn(4, 3, 5) + 0.5  # of four pictures three patches each, five features
+    for x, x_hat in zip(originals, decoded):
+        whole.add(x, x_hat)
+    pairs = whole.squeeze_pairs()
+    assert [len(row) for row in pairs] == [3, 2, 1, 0]
+    for chosen in ([0, 1, 2, 3], [2, 0, 2]):
+        k = lambda p, q: (p @ q.T / 5 + 1) ** 3
+        kept = torch.tensor([[i != j for j in chosen] for i in chosen]).repeat_interleave(3, 0).repeat_interleave(3, 1)
+        a, b = (side[chosen].flatten(0, 1) for side in (originals, decoded))
+        expected = (k(a, a) + k(b, b) - 2 * k(a, b))[kept].mean()
+        assert compare._average(pairs, chosen) == pytest.approx(float(expected), rel=1e-4)
+    assert whole.figures()["kid_squeeze"] == pytest.approx(compare._average(pairs, [0, 1, 2, 3]))
 
 
 def test_patches_cover_the_grid_and_the_grid_between(photo):
@@ -165,9 +185,9 @@ def test_quality_has_every_metric_and_says_none_for_missing_weights(monkeypatch,
     row = metrics.quality(photo, (photo + 0.05).clamp(0, 1))
     # MS-SSIM: the picture is too small for it
     assert row["psnr"] > 25 and {name for name, value in row.items() if value is None} == row.keys() - {"psnr"}
-    whole = metrics.SetQuality()
+    whole = sets.SetQuality()
     whole.add(photo, photo)
-    assert whole.figures() == {"patches": 0, "kid_alexnet": None, "kid": None, "fid": None}
+    assert whole.figures() == {"patches": 0, "kid_alexnet": None, "kid_squeeze": None, "kid": None, "fid": None}
 
 
 def test_dists_and_inception_with_random_weights(monkeypatch, tmp_path):
@@ -188,7 +208,7 @@ def test_dists_and_inception_with_random_weights(monkeypatch, tmp_path):
     torch.manual_seed(0)
     monkeypatch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
     torch.save({metrics.OWN_LAYERS["inception"]: torch.zeros(1)}, metrics.weights_path("inception"))
-    whole = metrics.SetQuality()
+    whole = sets.SetQuality()
     whole.add(datasets.sample("astronaut"), (datasets.sample("astronaut") + 0.1).clamp(0, 1))
     figures = whole.figures()
     assert figures["patches"] == 5 and figures["fid"] > 0 and figures["kid"] is not None and figures["kid_alexnet"] is None

@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The pictures, the codecs, where the results go."""
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--models", nargs="*", metavar="MODEL", help="ours (default: all that are shipped)")
+    parser.add_argument(
+        "--levels", type=common.levels, metavar="L,L", help="of ours (default: every quarter, and where they meet the targets)"
+    )
     parser.add_argument("--codecs", nargs="*", metavar="NAME", help="rivals (default: all)")
     parser.add_argument("--work", default="runs/results", metavar="DIR", help="folder for the points (default: %(default)s)")
     parser.add_argument("--json", metavar="OUT", help="default: data/results/NAME.json, after the folder")
@@ -31,10 +34,10 @@ def run(options: argparse.Namespace) -> None:
     if not options.json and results.read(Path(out)).get("sha256", pictures.content) != pictures.content:
         raise UsageError(f"{out} holds the results of other pictures from a folder of that name; name another file with --json")
     models = [checkpoint.load(model) for model in (shipped.available() if options.models is None else options.models)]
-    result = results.run(pictures, models, Path(options.work) / name, options.codecs)
+    result = results.run(pictures, models, Path(options.work) / name, options.codecs, options.levels)
     if result is None:  # not the first of several processes
         return
-    about = {"command": f"plic results {name}", "folder": name, "versions": record.versions()}
+    about = {"command": options.command, "folder": name, "versions": record.versions()}
     files.write_json(out, {**about, **result}, indent=None)
     tell = common.teller(options.json)
     for what, reason in result["missing"].items():

@@ -4,6 +4,7 @@ In reading order::
 
     codecs      what every codec is here: a picture to bytes at a quality, and back; ours
     measure     one picture through one codec: what all the rest is made of
+    sets        how far all decoded pictures are from all originals: KID and FID
     pictures    the pictures of a folder, looked at before anything is measured
     record      what figures depend on, written beside them
     containers  how many bytes of a file are around the picture

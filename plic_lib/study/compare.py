@@ -4,13 +4,14 @@ import json
 import math
 import warnings
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import bjontegaard
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
-LOWER_IS_BETTER = {"lpips", "lpips_squeeze", "lpips_vgg", "dists", "kid_alexnet", "kid", "fid"}
+LOWER_IS_BETTER = {"lpips", "lpips_squeeze", "lpips_vgg", "dists", "kid_alexnet", "kid_squeeze", "kid", "fid"}
 LABELS = {
     "psnr": "PSNR (dB)",
     "ms_ssim": "MS-SSIM",
@@ -19,6 +20,7 @@ LABELS = {
     "lpips_vgg": "LPIPS (VGG)",
     "dists": "DISTS",
     "kid_alexnet": "KID on AlexNet features",
+    "kid_squeeze": "KID on SqueezeNet features",
 }
 
 Curve = tuple[np.ndarray, np.ndarray]  #: bits per pixel, ascending, and the metric
@@ -33,7 +35,8 @@ def curve(result: dict, codec: str, metric: str, chosen: np.ndarray | None = Non
     """A codec's points: bpp over all pixels, mean of the metric over the pictures that have it; None where that was not measured.
 
     Args:
-        chosen: indices of pictures, with repetitions: a bootstrap sample. Metrics of the whole set ignore it.
+        chosen: indices of pictures, with repetitions: a bootstrap sample. Metrics of the whole set ignore it, but for ``kid_squeeze``,
+            which is recorded pair by pair.
     """
     points = result["codecs"].get(codec, {"points": []})["points"]
     if not points or any(point.get(metric) is None for point in points):
@@ -41,16 +44,21 @@ def curve(result: dict, codec: str, metric: str, chosen: np.ndarray | None = Non
     chosen = np.arange(len(result["pictures"])) if chosen is None else chosen
     pixels = np.array([p["width"] * p["height"] for p in result["pictures"]])[chosen]
     bpp = np.array([8 * np.array(point["bytes"])[chosen].sum() / pixels.sum() for point in points])
-    value = [_average(point[metric], chosen) for point in points]
+    value = [_average(point.get(f"{metric}_pairs", point[metric]), chosen) for point in points]
     order = np.argsort(bpp)
     return None if None in value else (bpp[order], np.array(value)[order])
 
 
-def _average(found: list[float | None] | float, chosen: np.ndarray) -> float | None:
-    """Over the drawn pictures that have a value: one that is too small for a metric has None."""
+def _average(found: list | float, chosen: np.ndarray) -> float | None:
+    """Over the drawn pictures that have a value: one that is too small for a metric has None. Of a table of pairs, over those of
+    different pictures (``sets.SetQuality.squeeze_pairs``)."""
     if not isinstance(found, list):
         return found
-    values = np.array(found, float)[chosen]
+    if isinstance(found[0], list):
+        drawn = [found[i][j - i - 1] for i, j in combinations(sorted(chosen), 2) if i != j]
+    else:
+        drawn = [found[i] for i in chosen]
+    values = np.array(drawn, float)
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
 

@@ -24,6 +24,7 @@ from plic_lib.errors import TrainingError
 from plic_lib.study.codecs import Codec, ours
 from plic_lib.study.measure import METRICS, Measurement, mean, measure
 from plic_lib.study.pictures import Pictures, named
+from plic_lib.study.sets import SetQuality
 from plic_lib.training import losses, probe
 from plic_lib.training.crops import RandomCrops
 from plic_lib.training.recipe import Recipe
@@ -185,7 +186,7 @@ def compare(
     """
     rows = []
     for level in levels:
-        sets = {name: metrics.SetQuality() for name in ("end_to_end", "classic", "repaired")}
+        sets = {name: SetQuality() for name in ("end_to_end", "classic", "repaired")}
         columns = {name: [] for name in sets}
         for path, about in tqdm(list(zip(pictures.paths, pictures.rows())), desc=f"level {level:g}"):
             with named(path):

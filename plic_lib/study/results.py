@@ -24,6 +24,7 @@ from plic_lib.study import evaluation, rivals
 from plic_lib.study.codecs import Codec, ours
 from plic_lib.study.measure import METRICS, mean, measure
 from plic_lib.study.pictures import Pictures, named
+from plic_lib.study.sets import NETS, SetQuality
 
 TARGETS = (0.075, 0.15, 0.3)  #: bits per pixel over the whole set, as in the challenge (paper, Table 1)
 
@@ -44,14 +45,21 @@ class Task(NamedTuple):
         return work / f"{name}-{f'{self.target:g}bpp' if self.quality is None else f'{self.quality:g}'}-{key}.json"
 
 
-def run(pictures: Pictures, models: list[TrainedModel], work: str | Path, names: Iterable[str] | None = None) -> dict | None:
+def run(
+    pictures: Pictures,
+    models: list[TrainedModel],
+    work: str | Path,
+    names: Iterable[str] | None = None,
+    levels: Iterable[float] | None = None,
+) -> dict | None:
     """Measure everything that is not measured yet, and gather it.
 
     Args:
         pictures: what ``pictures.look_at`` found.
-        models: ours; measured at every quarter of a level, and at the levels that meet ``TARGETS`` over the whole set.
+        models: ours.
         work: folder for the points.
         names: some of ``rivals.CODECS``; all without it.
+        levels: at which ours are measured; without it at every quarter of one, and where they meet ``TARGETS`` over the whole set.
 
     Returns:
         ``pictures``, ``codecs`` (what they ran with, and their points, fewest bits first), ``targets`` (our models at the three
@@ -64,8 +72,8 @@ def run(pictures: Pictures, models: list[TrainedModel], work: str | Path, names:
     missing = {codec.name: reason for codec in wanted if (reason := codec.missing())}
     tasks = [Task(codec, quality) for codec in wanted if codec.name not in missing for quality in codec.qualities]
     for codec, model in _labelled(models):
-        tasks += [Task(codec, quality, model) for quality in codec.qualities]
-        tasks += [Task(codec, None, model, target) for target in TARGETS]
+        tasks += [Task(codec, quality, model) for quality in (codec.qualities if levels is None else levels)]
+        tasks += [Task(codec, None, model, target) for target in TARGETS if levels is None]
     mine = tasks[processes.process_index :: processes.num_processes]
     for task in tqdm(mine, desc="points", disable=not processes.is_main_process):
         path = task.path(work, pictures)
@@ -111,7 +119,7 @@ def _attempt(task: Task, pictures: Pictures) -> dict:
 
 def point(codec: Codec, quality: float, pictures: Pictures) -> dict:
     """Lists over the pictures of bytes, seconds and every metric, and KID and FID of the set. Raises CodecFailed with the file's name."""
-    rows, whole = [], metrics.SetQuality()
+    rows, whole = [], SetQuality()
     for path in tqdm(pictures.paths, desc=f"{codec.name} {quality:g}", leave=False):
         with named(path):
             measured = measure(codec, images.read(path), quality)
@@ -121,7 +129,8 @@ def point(codec: Codec, quality: float, pictures: Pictures) -> dict:
                 {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items() if name != "bpp"}
             )
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return {"quality": quality, **whole.figures(), **{name: None if set(column) == {None} else column for name, column in columns.items()}}
+    whole_set = whole.figures() | {"kid_squeeze_pairs": whole.squeeze_pairs()}
+    return {"quality": quality, **whole_set, **{name: None if set(column) == {None} else column for name, column in columns.items()}}
 
 
 def _gather(tasks: list[Task], work: Path, pictures: Pictures, missing: dict[str, str]) -> dict:
@@ -149,5 +158,5 @@ def _table_row(point: dict, pictures: Pictures) -> dict:
         "bpp": 8 * sum(point["bytes"]) / sum(pictures.pixels),
         **evaluation.pooled({name: point[name] or [None] * len(pictures.paths) for name in ("psnr", "ms_ssim")}, pictures.pixels),
         **{name: mean(point[name] or []) for name in METRICS},
-        **{name: point[name] for name in ("patches", "kid_alexnet", "kid", "fid")},
+        **{name: point.get(name) for name in ("patches", *NETS)},
     }
