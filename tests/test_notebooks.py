@@ -262,6 +262,9 @@ def test_maps_and_the_drawing_of_the_method(photo):
     assert len(figures.show_maps({"a": photo[0], "b": photo[1]}, "unit", shared=False, zoom=1).axes) == 4
     beside = figures.show_maps({"a": photo[0, :8, :12]}, "unit", zoom=16, photo=photo)  # a cell of 16 x 16 pixels at its own size
     assert (beside.axes[0].images[0].get_array() == np.asarray(images.to_image(photo))).all()
+    laid_over = figures.show_maps({"a": photo[0, :8, :12], "b": photo[1, :8, :12]}, "unit", over=[photo, 1 - photo])
+    assert [len(axis.images) for axis in laid_over.axes[:2]] == [2, 2] and laid_over.axes[0].images[1].get_alpha() == 0.5
+    assert laid_over.axes[0].images[0].get_extent() == laid_over.axes[0].images[1].get_extent()  # each cell lies on its pixels
     assert figures.method().axes
     plt.close("all")
 

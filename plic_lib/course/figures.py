@@ -113,6 +113,7 @@ def show_maps(
     diverging: bool = False,
     shared: bool = True,
     photo: Tensor | None = None,
+    over: Sequence[Tensor] = (),
 ) -> Figure:
     """Scalar maps (h, w) of one size side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
 
@@ -121,6 +122,7 @@ def show_maps(
         diverging: zero is white, signs have colours.
         shared: one colour scale and one bar for all maps.
         photo: the picture (3, H, W) whose cells of 16 x 16 pixels the maps describe; it comes first, at their size.
+        over: such a picture for each map, which shows in grey through its colours.
     """
     height, width = next(iter(maps.values())).shape
     before = ["photograph"] * (photo is not None)
@@ -137,10 +139,15 @@ def show_maps(
             axis.set_position((box.x0, box.y0, box.width * size[1] / (size[1] + bar), box.height))
     if photo is not None:
         axes.pop(0).imshow(images.to_image(_over_cells(photo, height, width, size)), interpolation="nearest", aspect="auto")
+    beneath = [_over_cells(picture, height, width, size).mean(dim=0, keepdim=True).expand(3, -1, -1) for picture in over]
+    for axis, picture in zip(axes, beneath):
+        reaching = (-0.5, width - 0.5, height - 0.5, -0.5)  # as the map will
+        axis.imshow(images.to_image(picture), extent=reaching, interpolation="nearest", aspect="auto")
     for axis, (title, values) in zip(axes, maps.items()):
         limit = max(reach.values()) if shared else reach[title]
         low = -limit if diverging else 0
-        drawn = axis.imshow(values, cmap="RdBu_r" if diverging else "viridis", vmin=low, vmax=limit, interpolation="nearest", aspect="auto")
+        colours = {"cmap": "RdBu_r" if diverging else "viridis", "vmin": low, "vmax": limit, "alpha": 0.5 if over else None}
+        drawn = axis.imshow(values, interpolation="nearest", aspect="auto", **colours)
         if axis is axes[-1] or not shared:
             box, pixel = axis.get_position(), 1 / (figure.get_size_inches()[0] * DPI)
             place = figure.add_axes(
