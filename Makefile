@@ -1,5 +1,5 @@
 # `make lab` opens the course, `make test` runs all its tests. Both set up .venv first.
-.PHONY: setup lab app test test-browser test-all notebooks solutions student results pages site bench constraints clean
+.PHONY: setup lab app test test-browser test-all notebooks solutions student results pages site slides bench constraints clean
 
 # threads that wait for work sleep, so that a busy machine stays quick (see plic_lib/__init__.py); who set one has chosen
 ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT)$(KMP_BLOCKTIME)$(KMP_LIBRARY),)
@@ -62,10 +62,16 @@ pages: setup
 	.venv/bin/python -m plic_lib.study.pages
 
 # the pages, the notebooks with their outputs and the reference as a site: build/site/html/index.html
-site: setup
+site: slides
 	.venv/bin/python -c "import furo, latex2mathml, myst_nb" 2> /dev/null || .venv/bin/python -m pip install -q '.[site]'
 	.venv/bin/python site/assemble.py build/site/source
 	.venv/bin/python -m sphinx -q -W --keep-going -c site -d build/site/doctrees build/site/source build/site/html
+	rm -rf build/site/html/slides && cp -R build/slides/html build/site/html/slides
+
+# the lesson of ninety minutes, from the notebooks' pictures: build/slides/html/index.html; nothing is executed
+slides: setup
+	.venv/bin/python slides/assemble.py build/slides/source
+	.venv/bin/python -m sphinx -q -W --keep-going -b revealjs -c slides -d build/slides/doctrees build/slides/source build/slides/html
 
 bench: setup
 	.venv/bin/plic bench

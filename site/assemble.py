@@ -75,6 +75,8 @@ def linked(out: Path, path: Path, text: str) -> str:
         if inside.suffix == ".py" and inside.parts[0] == "plic_lib":
             module = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
             return f"[{text}]({up}/api/{module}.md)"
+        if inside.parts[0] == "slides":  # as they are built, beside the pages
+            return f'<a href="{up}/slides/index.html">{text}</a>'
         if target.is_dir():
             return text
         if inside.suffix not in (".md", ".ipynb"):

@@ -104,7 +104,7 @@ def declared(project: dict, extra: str | None) -> set[str]:
 @pytest.fixture
 def required(project) -> set[str]:
     """What requirements.txt brings."""
-    return declared(project, "course") | names((ROOT / "requirements.txt").read_text().splitlines())
+    return declared(project, "course") | declared(project, "slides") | names((ROOT / "requirements.txt").read_text().splitlines())
 
 
 def packages(modules: set[str]) -> dict[str, set[str]]:
