@@ -62,3 +62,24 @@ def test_formulas_are_drawn(page):
     page.goto((SITE / "docs" / "glossary.html").as_uri())
     boxes = page.evaluate("[...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().width)")
     assert len(boxes) > 20 and min(boxes) > 0
+
+
+BEYOND = """() => {
+    const slide = Reveal.getCurrentSlide(), edge = slide.getBoundingClientRect();
+    return [...slide.querySelectorAll('h1, p, li, img, table, pre, .math')].filter(part => {
+        const box = part.getBoundingClientRect();
+        return part.scrollWidth > part.clientWidth + 1 || box.right > edge.right + 1 || box.bottom > edge.bottom + 1;
+    }).map(part => `${part.tagName} ${part.textContent.slice(0, 40)}`);
+}"""
+
+
+def test_nothing_leaves_its_slide(page):
+    """With all that appears later shown."""
+    page.goto((SITE / "slides" / "index.html").as_uri())
+    page.wait_for_function("Reveal.isReady()")
+    found = {}
+    for number in range(page.evaluate("Reveal.getTotalSlides()")):
+        page.evaluate(f"Reveal.slide({number}); while (Reveal.nextFragment()) {{}}")
+        if beyond := page.evaluate(BEYOND):
+            found[number + 1] = beyond
+    assert not found
