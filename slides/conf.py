@@ -20,6 +20,7 @@ revealjs_script_conf = {
     "display": "flex",
     "hash": True,
     "slideNumber": "c/t",
+    "defaultTiming": 120,  # seconds of a slide that states none; with it the speaker's view shows whether one is ahead or behind
     "transition": "fade",
     "transitionSpeed": "fast",
 }
