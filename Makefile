@@ -56,9 +56,10 @@ PICTURES ?= kodak
 results: setup
 	.venv/bin/plic results $(PICTURES) $(if $(filter kodak,$(notdir $(PICTURES))),--pages)
 
-# the README's first picture, and every figure that README and docs quote, from data/results
+# the README's first picture, curves, and every figure that README, docs and cards quote, from data/results
 pages: setup
 	.venv/bin/python -m plic_lib.study.cover
+	.venv/bin/python -m plic_lib.course.curves
 	.venv/bin/python -m plic_lib.study.pages
 
 # the pages, the notebooks with their outputs and the reference as a site: build/site/html/index.html

@@ -1,4 +1,7 @@
-"""Rate-distortion curves of many codecs in one panel, as the notebooks and the README show them."""
+"""The curves that pages and notebooks share: rate and distortion of many codecs in one panel, and a model's training.
+
+``python -m plic_lib.course.curves`` draws those of the README and of the models' cards again.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -54,3 +57,36 @@ def results_figure(result: dict, path: str | Path) -> None:
         with files.whole(path) as file:
             figure.savefig(file, format="png", dpi=110)
         plt.close(figure)
+
+
+def training_figure(rows: Sequence[dict], path: str | Path) -> None:
+    """What the looks at files during a training saw, level by level, on a model's card.
+
+    Args:
+        rows: of the training's log (``log.jsonl``).
+        path: of the PNG.
+    """
+    checks = [{"thousands": row["step"] / 1000, **row["check"]} for row in rows if "check" in row]
+    panels = {"bits per pixel": ["bpp"], "LPIPS (dashed: SqueezeNet's)": ["lpips", "lpips_squeeze"], "PSNR (dB)": ["psnr"]}
+    with plt.rc_context({"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
+        for axis, (label, metrics) in zip(axes, panels.items()):
+            for level, colour in enumerate((figures.BLUE, figures.ORANGE, figures.GREEN)):
+                for metric, style in zip(metrics, ("-", "--")):
+                    found = [(row["thousands"], row[metric]) for row in checks if row["level"] == level and row[metric] is not None]
+                    axis.plot(*zip(*found), style, color=colour, label=f"level {level}" if style == "-" else None)
+            axis.set(xlabel="steps (thousands)", ylabel=label)
+        axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_locator(FixedLocator([0.05, 0.1, 0.2, 0.5]))
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[0].yaxis.set_minor_formatter(NullFormatter())
+        axes[0].legend(frameon=False)
+        with files.whole(path) as file:
+            figure.savefig(file, format="png", dpi=110)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    results_figure(compare.load("kodak"), compare.FOLDER / "kodak.png")
+    for log in sorted(compare.FOLDER.glob("*_training.jsonl")):
+        training_figure(files.read_json_lines(log), compare.FOLDER.parent / "checkpoints" / f"{log.stem.removesuffix('_training')}.png")
