@@ -31,7 +31,7 @@ def blocks(path: Path, language: str = "python") -> list[str]:
 
 def calls(lines: list[str]) -> list[str]:
     """What follows ``plic``, or what stands for it, in lines of shell."""
-    parts = [part for line in lines for part in re.split(r"\||&&", line.partition("#")[0])]
+    parts = [part for line in lines for part in re.split(r"\||&&|;", line.partition("#")[0])]
     found = [re.split(r"(?:^|\s)(?:plic|-m plic_lib) ", part, maxsplit=1)[1:] for part in parts]
     return [call[0].strip() for call in found if call and call[0].strip()]
 
