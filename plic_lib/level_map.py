@@ -56,8 +56,9 @@ class LevelMap:
     def offsets(self) -> np.ndarray:
         """(h, w) integers in steps of 1/8 level, soft edge included.
 
-        Around a region the offset falls in equal steps to zero; where two regions fade
-        into one cell, the one with the larger offset (in absolute value) counts.
+        Around a region the offset falls in equal steps to zero. Where two regions fade into
+        one cell the nearer one counts; of two equally near, the one with the larger offset
+        (in absolute value).
         """
         reached = self.labels.astype(int)  # the label that a cell fades from
         offsets = reached.copy()
