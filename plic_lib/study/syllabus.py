@@ -20,7 +20,7 @@ COURSE = {
     "08_perceptual_loss": ("perception against distortion", 3),
     "09_discriminator": ("a patch map of what looks fake", 2),
     "10_low_rate": ("three cures, one ablation table", 3),
-    "11_region_of_interest": ("some bytes more, and the face is sharp", 1),
+    "11_region_of_interest": ("at equal bytes: the face gains, the rest pays", 1),
     "12_gpu_training": ("the same code from laptop to cluster", 2),
     "13_results": ("what is true, what is not yet", 4),
 }

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 
 from plic_lib.course.check.exercise import Exercise
+from plic_lib.level_map import LevelMap
 
 NOTEBOOK = "11_region_of_interest"
 
@@ -54,120 +55,113 @@ roi_1 = Exercise(
     hint="In which cell lies the first pixel of the box, in which the last one, number right - 1? One pixel is enough.",
     rule="a cell is True if the box has at least one of its pixels; a last row or column of cells that is cut off counts",
     slips={
-        "last cell lost": (
-            "a cell of which the box covers a part is missing on the right or below; one pixel is enough",
-            _cells(last=_down),
-        ),
-        "first cell lost": (
-            "a cell of which the box covers a part is missing on the left or above; one pixel is enough",
-            _cells(first=_up),
-        ),
-        "a cell too many": (
-            "a cell too many where the box ends with a cell; right and bottom are just outside of the box",
-            _cells(last=lambda a: a // 16 + 1),
-        ),
-        "a cell before": (
-            "a cell too many where the box begins with a cell: its left and top belong to it",
-            _cells(first=lambda a: _up(a) - 1),
-        ),
+        "last cell lost": ("a cell is missing on the right or below; one pixel in it is enough", _cells(last=_down)),
+        "first cell lost": ("a cell is missing on the left or above; one pixel in it is enough", _cells(first=_up)),
+        "a cell too many": ("a cell too many: right and bottom are just outside of the box", _cells(last=lambda a: a // 16 + 1)),
         "grid cut off": ("a last row or column of cells that is cut off by the picture's edge belongs to the grid", _cells(size=_down)),
-        "rounded": (
-            "rounding to the nearest cell loses cells of which the box has less than half",
-            _cells(first=lambda a: round(a / 16), last=lambda a: round(a / 16)),
-        ),
-        "turned": (
-            "left and top are exchanged: rows are counted from the top, columns from the left, and rows come first",
-            _cells(turned=True),
-        ),
+        "turned": ("left and top are exchanged: rows come first, and are counted from the top", _cells(turned=True)),
         "grid turned": (
-            "rows come first: the grid has as many rows as the height has cells",
-            lambda left, top, right, bottom, height, width: touched(top, left, bottom, right, width, height),
+            "the grid has as many rows as the height has cells",
+            lambda a, b, c, d, high, wide: touched(b, a, d, c, wide, high),
         ),
     },
 )
 
 
-def through(y, gains, inverse_gains, region):
-    """The same choice of row for the gain and for the inverse gain. `region.long()` is a map of row numbers; indexing puts the
-    channel last, `movedim` first."""
-    row = region.long()
-    symbols = torch.round(y * gains[row].movedim(-1, 0))
-    return symbols * inverse_gains[row].movedim(-1, 0)
+def map_bytes(boxes):
+    """An offset below zero is 256 more in the file, so it is 128 or more and takes two bytes: a background that is lowered by a
+    box costs a byte more than a region that is raised."""
+    numbers = [len(boxes)]
+    for top, left, rows, columns, offset in boxes:
+        numbers += [top, left, rows, columns, offset % 256]
+    return 1 + sum(max(1, (number.bit_length() + 6) // 7) for number in numbers)
 
 
-def _latents_with_a_region():
-    for _ in range(2):
-        c, h, w = random.randint(3, 6), random.randint(6, 8), random.randint(8, 10)
-        region = torch.zeros(h, w, dtype=torch.bool)
-        region[random.randint(0, 2) : random.randint(4, 5), random.randint(0, 3) : random.randint(5, 7)] = True
-        gains = torch.stack([torch.rand(c) * 0.5 + 0.3, torch.rand(c) * 2 + 1.5])
-        yield 3 * torch.randn(c, h, w), gains, torch.stack([torch.rand(c) + 2, torch.rand(c) * 0.5 + 0.3]), region
+def _box(place=(0, 40), size=(1, 40), sign=1):
+    return (*(random.randint(*place) for _ in range(2)), *(random.randint(*size) for _ in range(2)), sign * random.randint(1, 24))
 
 
-def _gained(y, gains, inverse_gains, region, back=None, rounded=torch.round):
-    def spread(pair):
-        return torch.where(region, pair[1][:, None, None], pair[0][:, None, None])
+def _box_lists():
+    yield ([_box()],)
+    yield ([_box(sign=-1) for _ in range(random.randint(1, 3))],)
+    yield ([_box((130, 250)) for _ in range(random.randint(1, 3))],)
+    yield ([_box((300, 900), (140, 250)), _box(sign=-1), _box()],)
+    yield ([_box((128, 128), (127, 127)), _box((127, 127), (128, 128))],)
+    yield ([_box((60, 120), (70, 120)) for _ in range(random.randint(2, 4))],)
 
-    return rounded(y * spread(gains)) * (spread(inverse_gains) if back is None else back)
+
+def _counted(boxes, size=lambda n: 1 + (n > 127), offset=lambda o: o % 256, head=1, corners=False):
+    numbers = [len(boxes)]
+    for top, left, rows, columns, label in boxes:
+        numbers += [top, left, *((top + rows, left + columns) if corners else (rows, columns)), offset(label)]
+    return head + sum(map(size, numbers))
 
 
 roi_2 = Exercise(
-    through,
-    _latents_with_a_region,
-    hint="As in notebook 07, but each cell has a gain vector of its own: which row of `gains` is it? And which row does the decoder need "
-    "there?",
-    rule="in each cell: the gain of its part, rounding, the inverse gain of its part",
+    map_bytes,
+    _box_lists,
+    hint="How large is the largest number that fits into seven bits? And what number stands in the file for an offset of -3?",
+    rule="a byte for form and feather, then the count of boxes and five numbers for each, one byte for every seven bits",
     slips={
-        "decoder without map": (
-            "the decoder forgot the map: the region was multiplied by the background's inverse gain",
-            lambda y, g, i, r: _gained(y, g, i, r, back=i[0][:, None, None]),
-        ),
-        "encoder without map": (
-            "the encoder forgot the map: the region was multiplied by the background's gain",
-            lambda y, g, i, r: _gained(y, g[[0, 0]], i, r),
-        ),
-        "exchanged": ("swapped: row 0 is the background, row 1 the region", lambda y, g, i, r: _gained(y, g, i, ~r)),
-        "symbols": ("the inverse gain is missing: these are the symbols, not what the generator reads", partial(_gained, back=1)),
-        "1/m": (
-            "the inverse gain is a vector of its own, trained with the rest; it is not 1/m",
-            lambda y, g, i, r: _gained(y, g, 1 / g, r),
-        ),
-        "not rounded": ("nothing was rounded; the symbols are whole numbers", partial(_gained, rounded=lambda a: a)),
-        "region only": (
-            "outside of the region nothing was done: there the background's gains hold",
-            lambda y, g, i, r: torch.where(r, _gained(y, g, i, r), y),
-        ),
+        "a byte each": ("a number of 128 or more takes two bytes: each byte carries seven bits", partial(_counted, size=lambda n: 1)),
+        "eight bits": ("a byte carries seven bits: its top bit says whether more follow", partial(_counted, size=lambda n: 1 + (n > 255))),
+        "128 in one byte": ("seven bits reach from 0 to 127; 128 takes two bytes", partial(_counted, size=lambda n: 1 + (n > 128))),
+        "negative in one byte": ("an offset below zero is stored modulo 256, as 128 or more: two bytes", partial(_counted, offset=abs)),
+        "a byte lost": ("a byte is missing: form and feather are one, the count is another", partial(_counted, head=0)),
+        "corners": ("a box is stored with its height and width, not with its bottom and right", partial(_counted, corners=True)),
     },
 )
 
 
 def fade(row, feather):
-    """At distance d of `feather`, the offset is the part (feather + 1 − d) / (feather + 1), rounded towards zero."""
-    offsets, steps = row.clone(), int(row.max())
-    inside = row.nonzero().flatten().tolist()
+    """Ring by ring, as the codec does: in each round, what has a neighbour takes over that neighbour's offset, and the fading is
+    counted from the region's own offset. Rounding towards zero is rounding the absolute value down."""
+    reached, offsets = row.tolist(), row.tolist()
     for distance in range(1, feather + 1):
-        for place in (inside[0] - distance, inside[-1] + distance):
-            if 0 <= place < len(row):
-                offsets[place] = steps * (feather + 1 - distance) // (feather + 1)
-    return offsets
+        before = list(reached)
+        for i, label in enumerate(before):
+            if label == 0:
+                reached[i] = max(before[max(i - 1, 0)], before[min(i + 1, len(before) - 1)], key=abs)
+                faded = abs(reached[i]) * (feather + 1 - distance) // (feather + 1)
+                offsets[i] = faded if reached[i] > 0 else -faded
+    return torch.tensor(offsets)
 
 
 def _rows():
-    for feather, first in ((3, 6), (2, 7), (0, 6), (random.randint(2, 4), 1), (random.randint(4, 5), 8)):
-        last = first + random.randint(2, 4)
-        row = torch.zeros(last + 8, dtype=torch.long)
-        row[first : last + 1] = random.choice((7, 11, 23))  # 3 more than a multiple of the first case's 4 steps: rounding counts
+    for feather in (3, 4, random.randint(3, 5)):
+        sign = random.choice((-1, 1))
+        first, second = [sign * random.choice((3, 5))] * random.randint(2, 4), [-sign * random.choice((17, 19, 23))] * random.randint(2, 4)
+        between = [0] * 3  # the cell in the middle is equally near to both, the others are reached by both
+        row = torch.tensor([0] * random.randint(6, 8) + first + between + second + [0] * random.randint(6, 8))
         yield row, feather
         yield row.flip(0), feather
+    edge = torch.tensor([0] + [random.choice((-11, -7))] * 3 + [0] * 9)
+    yield edge, random.randint(3, 4)
+    yield edge.flip(0), random.randint(3, 4)
+    yield edge, 0
 
 
-def _faded(row, feather, value=lambda s, d, n: s * (n + 1 - d) // (n + 1), sides=(-1, 1), wrap=False):
-    offsets, inside = row.double().clone(), row.nonzero().flatten().tolist()
-    for distance in range(1, feather + 1):
-        for side in sides:
-            place = inside[-1] + distance if side > 0 else inside[0] - distance
-            if wrap or 0 <= place < len(row):
-                offsets[place % len(row)] = value(int(row.max()), distance, feather)
+def _toward_zero(label, distance, feather):
+    faded = abs(label) * (feather + 1 - distance) // (feather + 1)
+    return faded if label > 0 else -faded
+
+
+def _nearest(found, feather, value):
+    return value(*min(found, key=lambda near: (near[1], -abs(near[0]))), feather)
+
+
+def _faded(row, feather, value=_toward_zero, choose=_nearest, sides=(-1, 1), wrap=False):
+    """As the solution: ``choose`` makes an offset of the regions (label, distance) to the left and to the right of a cell."""
+    labels, offsets = row.tolist(), row.double()
+    for i, label in enumerate(labels):
+        found = []
+        for side, distance in ((side, distance) for side in sides for distance in range(1, feather + 1)):
+            place = i - side * distance
+            seen = labels[place % len(labels)] if wrap or 0 <= place < len(labels) else 0
+            if seen and all(near[2] != side for near in found):
+                found.append((seen, distance, side))
+        if label == 0 and found:
+            offsets[i] = choose([near[:2] for near in found], feather, value)
     return offsets
 
 
@@ -175,90 +169,128 @@ roi_3 = Exercise(
     fade,
     _rows,
     tolerance=(0, 1e-6),
-    hint="If `feather` cells fade on a side, how many equal steps lead from the region's offset to zero? Mind the ends of the row.",
-    rule="`feather` cells fade on either side, in feather + 1 equal steps to zero, each rounded down",
+    hint="Which regions lie within `feather` cells of a cell, and which of them is nearer? Try a cell of -7 and a feather of 2.",
+    rule="feather + 1 equal steps from the nearer region's offset to zero, each rounded towards zero; at equal distance the larger "
+    "absolute value",
     slips={
-        "not whole": (
-            "offsets are whole numbers, since encoder and decoder have to agree exactly: round down",
-            lambda row, n: _faded(row, n, lambda s, d, n: s * (n + 1 - d) / (n + 1)),
+        "larger wins": (
+            "the nearer region counts, even where the farther one would give the larger offset",
+            partial(_faded, choose=lambda found, n, value: max((value(*near, n) for near in found), key=abs)),
         ),
-        "nearest": (
-            "this rounds to the nearest whole number; round down",
-            lambda row, n: _faded(row, n, lambda s, d, n: round(s * (n + 1 - d) / (n + 1))),
+        "sum": (
+            "two regions do not add up in a cell: the nearer one counts",
+            partial(_faded, choose=lambda found, n, value: sum(value(*near, n) for near in found)),
         ),
+        "smaller at equal distance": (
+            "where two regions are equally near, the one with the larger absolute value counts",
+            partial(_faded, choose=lambda found, n, value: value(*min(found, key=lambda near: (near[1], abs(near[0]))), n)),
+        ),
+        "rounded down": (
+            "round towards zero: rounding down leads away from it below",
+            partial(_faded, value=lambda s, d, n: s * (n + 1 - d) // (n + 1)),
+        ),
+        "not whole": ("offsets are whole numbers: round towards zero", partial(_faded, value=lambda s, d, n: s * (n + 1 - d) / (n + 1))),
         "a step too few": (
-            "this fades in `feather` steps, so that the last of the cells is zero already; there are feather + 1",
-            lambda row, n: _faded(row, n, lambda s, d, n: s * (n - d) // n),
+            "the last cell is zero already: there are feather + 1 steps",
+            partial(_faded, value=lambda s, d, n: _toward_zero(s, d, n - 1)),
         ),
-        "step rounded": (
-            "this rounds the step and multiplies; round each offset by itself",
-            lambda row, n: _faded(row, n, lambda s, d, n: s // (n + 1) * (n + 1 - d)),
-        ),
-        "halved": ("each cell is half of the one before; the steps are equal", lambda row, n: _faded(row, n, lambda s, d, n: s >> d)),
+        "raised only": ("an offset below zero fades as well", lambda row, n: torch.where(row < 0, row, _faded(row.clamp(min=0), n))),
         "right only": ("the offset fades on both sides", partial(_faded, sides=(1,))),
-        "left only": ("the offset fades on both sides", partial(_faded, sides=(-1,))),
-        "round the end": (
-            "a place before the first cell counts from the other end of the row: leave out what lies beyond the ends",
-            partial(_faded, wrap=True),
-        ),
-        "one cell more": ("a cell farther away than `feather` has to stay zero", lambda row, n: _faded(row, n + 1)),
+        "round the end": ("a place beyond an end counts from the other end of the row: leave it out", partial(_faded, wrap=True)),
     },
 )
 
 
-def adaptive_bits(answers):
-    """Pay first, then count: that is all a decoder can do."""
-    seen, bits = [1, 1], torch.zeros(())
-    for answer in answers:
-        bits -= torch.log2(torch.tensor(seen[answer] / sum(seen)))
-        seen[answer] += 1
-    return bits
+def paying_base(share, growth, level, region):
+    r"""All cells together cost $g^u$ before; afterwards the region costs $a\,g^r$ and the rest $(1-a)\,g^b$. Set both equal and take the
+    logarithm to the base $g$. Where nothing is left for the rest, it goes to level 0 and the file grows all the same."""
+    left, growth = torch.tensor([(growth**level - share * growth**region) / (1 - share), growth], dtype=torch.float64).log()
+    return max(0.0, (left / growth).item())
 
 
-def _masks():
-    for length in (random.randint(30, 60), random.randint(100, 200), random.randint(100, 200), 1):
-        answers = [int(random.random() < random.uniform(0.08, 0.25)) for _ in range(length)]
-        if length > 1:
-            answers[random.randrange(length)] = 1  # at least one surprise
-        yield (answers,)
+def _budgets():
+    for _ in range(4):
+        growth, level = random.uniform(1.6, 2.4), random.uniform(0.8, 1.2)
+        yield random.uniform(0.08, 0.15), growth, level, random.uniform(1.6, 2.0)
+    growth = random.uniform(1.6, 2.4)
+    left = random.uniform(0.3, 0.8)  # of what a cell of the rest costs at level 0
+    share = (growth**1.0 - left) / (growth**2.0 - left)
+    yield share, growth, 1.0, 2.0
 
 
-def _bits(answers, first=(1, 1), learn_first=False, log=math.log2):
-    seen, bits = list(first), 0.0
-    for answer in answers:
-        seen[answer] += learn_first
-        bits -= log(seen[answer] / sum(seen))
-        seen[answer] += not learn_first
-    return bits
+def _base(left, growth):
+    return math.log(left) / math.log(growth) if left > 1 else 0.0
 
 
-def _known(answers):
-    share = sum(answers) / len(answers)
-    return -sum(math.log2(share if answer else 1 - share) for answer in answers)
+def _left(a, g, u, r):
+    return (g**u - a * g**r) / (1 - a)
 
 
 roi_4 = Exercise(
-    adaptive_bits,
-    _masks,
-    tolerance=(1e-4, 1e-4),
-    hint="Walk through the answers as the decoder does: what does it know before an answer, and when may it count it?",
-    rule="each answer costs -log2 p with the counts from before it; then it is counted",
+    paying_base,
+    _budgets,
+    hint="Write down what a file costs before and after, as a share of the cells times growth ** level. What is unknown?",
+    rule="share · growth^region + (1 - share) · growth^base = growth^level, and a base of at least 0",
     slips={
-        "learns first": (
-            "this learns from an answer before it is paid; the decoder does not know it yet",
-            partial(_bits, learn_first=True),
+        "levels averaged": (
+            "this keeps the average level; the size has to stay, and it grows by a factor",
+            lambda a, g, u, r: max(0.0, (u - a * r) / (1 - a)),
         ),
-        "knows all": ("this knows all answers beforehand; the decoder learns the counts on the way", _known),
-        "no learning": ("one bit an answer is the price without learning", lambda answers: len(answers)),
-        "nats": ("this is in nats; bits need a logarithm to the base 2", partial(_bits, log=math.log)),
-        "first halves": (
-            "the counts begin at one each, so that the first answer costs one bit and the next less; here they begin at a half",
-            partial(_bits, first=(0.5, 0.5)),
+        "share of the rest": (
+            "the rest has 1 - share of the cells: divide what is left among them",
+            lambda a, g, u, r: _base(g**u - a * g**r, g),
         ),
-        "average": ("this is the mean for an answer; the mask costs the sum", lambda answers: _bits(answers) / len(answers)),
-        "chance of a one": (
-            "a zero costs -log2 of its own probability, not of that of a one",
-            lambda answers: sum(math.log2((2 + n) / (1 + sum(answers[:n]))) for n in range(len(answers))),
-        ),
+        "all cells pay": ("the rest alone pays, and it has fewer cells", lambda a, g, u, r: _base(g**u - a * (g**r - g**u), g)),
+        "natural logarithm": ("a level is a factor of `growth`, not of e", lambda a, g, u, r: _base(_left(a, g, u, r), math.e)),
+        "factor": ("this is what a cell of the rest costs, in units of level 0; which level is it?", lambda a, g, u, r: _left(a, g, u, r)),
+        "below zero": ("there is no level below 0: the rest stays there", lambda a, g, u, r: math.log(_left(a, g, u, r)) / math.log(g)),
+        "exchanged": ("`share` is the region's, not the rest's", lambda a, g, u, r: _base(_left(1 - a, g, u, r), g)),
+    },
+)
+
+
+def dear(height, width):
+    """Not what looks busy is dear, but what cannot be foretold: with independent tosses of a coin every answer is news, and the
+    contexts, which have to be learned as well, come on top. A checkerboard passes too, for another reason: "unlike both neighbours" is
+    soon foretold, but then the walk asks for the offset itself, and which of two it is costs a bit."""
+    return torch.rand(height, width) < 0.5
+
+
+def _grids():
+    for _ in range(3):
+        yield random.randint(20, 30), random.randint(31, 40)
+
+
+def _packed(function, height, width):
+    region = torch.as_tensor(function(height, width))
+    shape, bytes_ = tuple(region.shape), 0
+    if shape == (height, width) and region.dtype == torch.bool:
+        bytes_ = len(LevelMap(12 * region.int().numpy()).pack())
+    return {"shape": shape, "whole": region.dtype == torch.bool, "bytes": bytes_, "cells": int((region != 0).sum())}
+
+
+def _is_dear(seen, expected, height, width):
+    assert seen["shape"] == (height, width), f"a region of {height} x {width} cells was wanted, not one of the shape {seen['shape']}"
+    assert seen["whole"], "a region is made of booleans"
+    raw = height * width / 8
+    assert seen["bytes"] > raw, f"its map takes {seen['bytes']} bytes; one bit a cell would be {raw:.0f}"
+
+
+def _pattern(rule):
+    return lambda height, width: rule(torch.arange(height)[:, None], torch.arange(width)[None]).expand(height, width)
+
+
+roi_5 = Exercise(
+    dear,
+    _grids,
+    observe=_packed,
+    properties=_is_dear,
+    hint="A cell is dear when the decoder cannot foretell it from its neighbours. In which region does no neighbour help?",
+    rule="a region whose map takes more bytes than one bit a cell",
+    slips={
+        "stripes": ("stripes are foretold by the row above", _pattern(lambda i, j: (j % 2 == 0) | (i < 0))),
+        "dots": ("dots at equal distances are mostly foretold by their neighbours", _pattern(lambda i, j: (i % 3 == 0) & (j % 3 == 0))),
+        "everything": ("one box is all that this is: seven bytes or so", lambda height, width: torch.ones(height, width, dtype=torch.bool)),
+        "few": ("single cells are dear, but there are few of them", lambda height, width: torch.rand(height, width) < 0.03),
     },
 )
