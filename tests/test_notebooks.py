@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import runpy
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -102,6 +103,17 @@ def test_readme_lists_every_notebook_that_there_is():
 def test_the_tour_was_run_with_the_shipped_model(mini):
     text = (FOLDER / "00_tour.ipynb").read_text()
     assert f"hash {mini.hash[:8]}" in text
+
+
+def test_the_recorded_toys_are_those_of_the_notebook():
+    """Whoever changes the toy codec of 02 trains it anew: ``python notebooks/record.py``."""
+    threads = torch.get_num_threads()
+    names = runpy.run_path(str(FOLDER / "record.py"))["toys"]()
+    _, losses, _ = names["train_toy"]("GDN", 0, steps=3)
+    torch.set_num_threads(threads)
+    runs = json.loads((RESULTS / "toy_codecs.json").read_text())["runs"]
+    assert list(runs) == list(names["KINDS"]) and all(len(of_kind) == 5 for of_kind in runs.values())
+    assert losses == pytest.approx(runs["GDN"][0]["losses"][:3], rel=1e-3)
 
 
 # ------------------------------------------------------------ what the notebooks call
