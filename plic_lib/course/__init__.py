@@ -8,6 +8,7 @@ In reading order::
     canvas    a picture, a second one left of a line, a region drawn on it; in the browser
     widgets   things to turn: rate, before and after
     painter   a region of interest, drawn and paid for
+    lattice   how strong a lattice is, and toys that learn with and without pooling
     turns     how long a turn of them takes
     floats    a codec whose probabilities are computed in float32, as notebook 05 breaks it
     check     exercises that check themselves

@@ -11,11 +11,11 @@ from plic_lib.course.check.exercise import Exercise
 NOTEBOOK = "10_low_rate"
 
 
-def taps(k, s, p):
-    """Tap $t$ of input pixel $i$ lands on output pixel $s i + t - p$. Its remainder does not depend on $i$."""
-    counts = [0] * s
-    for t in range(k):
-        counts[(t - p) % s] += 1
+def taps(k, stride, padding):
+    """Tap $j$ of input pixel $i$ lands on output pixel $stride · i + j - padding$. Its remainder does not depend on $i$."""
+    counts = [0] * stride
+    for j in range(k):
+        counts[(j - padding) % stride] += 1
     return counts
 
 
@@ -27,129 +27,127 @@ def _deconvolutions():
 low_1 = Exercise(
     taps,
     _deconvolutions,
-    hint="Every tap of every input pixel lands somewhere. On which remainder does tap t land, and does it depend on the input pixel?",
-    rule="every tap reaches one kind of output pixel, of remainder (t - p) mod s; count them",
+    hint="Every tap of every input pixel lands somewhere. On which remainder does tap j land, and does it depend on the input pixel?",
+    rule="every tap reaches one kind of output pixel, of remainder (j - padding) mod stride; count them",
     slips={
-        "padding ignored": ("the counts are right, their order is not: padding moves every tap by p places", lambda k, s, p: taps(k, s, 0)),
-        "padding added": ("padding moves the taps the other way: tap t lands on s·i + t - p", lambda k, s, p: taps(k, s, -p)),
-        "shared evenly": ("counts are whole numbers; a tap cannot be shared evenly", lambda k, s, p: [k / s] * s),
-        "rounded down": ("every tap reaches a pixel, so the counts add up to k", lambda k, s, p: [k // s] * s),
-        "first kind": ("one count for each remainder, 0 to s - 1", lambda k, s, p: taps(k, s, p)[:1]),
-        "padding cut off": ("padding cuts pixels off at the ends, not taps off the kernel", lambda k, s, p: taps(max(k - 2 * p, 0), s, 0)),
+        "padding ignored": (
+            "the counts are right, their order is not: padding moves every tap by so many places",
+            lambda k, stride, padding: taps(k, stride, 0),
+        ),
+        "padding added": (
+            "padding moves the taps the other way: tap j lands on stride · i + j - padding",
+            lambda k, stride, padding: taps(k, stride, -padding),
+        ),
+        "shared evenly": ("counts are whole numbers; a tap cannot be shared evenly", lambda k, stride, padding: [k / stride] * stride),
+        "rounded down": ("every tap reaches a pixel, so the counts add up to k", lambda k, stride, padding: [k // stride] * stride),
+        "first kind": ("one count for each remainder, 0 to stride - 1", lambda k, stride, padding: taps(k, stride, padding)[:1]),
+        "padding cut off": (
+            "padding cuts pixels off at the ends, not taps off the kernel",
+            lambda k, stride, padding: taps(max(k - 2 * padding, 0), stride, 0),
+        ),
     },
 )
 
 
-def alternation(row):
-    """The second difference of a constant or of a slope is zero; that of $a(-1)^j$ is $4a(-1)^j$. Multiplying by $(-1)^j$ gives
-    every pixel the same sign, so that the mean keeps it."""
-    second = 2 * row[1:-1] - row[:-2] - row[2:]
-    sign = 1 - 2 * (torch.arange(1, len(row) - 1) % 2)
-    return (sign * second).mean() / 4
+def causes(strides, cycles, pixels):
+    """A constant is a picture of period 1. What layer number i adds repeats, when it arrives at full size, after the product of the
+    strides from i to the last. A pattern of such a period holds a wave if a whole number of its cycles fits into the period."""
+    found, period = [], 1
+    for number in range(len(strides), 0, -1):
+        period *= strides[number - 1]
+        if (cycles * period) % pixels == 0:
+            found.insert(0, number)
+    return found
 
 
-def _rows():
-    for length in (random.choice((30, 32)), random.choice((31, 33))):
-        j = torch.arange(length)
-        for sign in (-1, 1):
-            swing = sign * random.uniform(0.5, 1) * (-1.0) ** j
-            yield (swing,)
-            yield (swing + random.uniform(10, 100),)
-            yield (swing + random.choice((-1, 1)) * random.uniform(0.3, 0.6) * j,)
+def _generators():
+    yield [2, 2, 2, 2], 1, 2
+    yield [2, 2, 2, 2], random.choice((1, 3)), 8
+    yield [2, 2, 2, 2], random.choice((1, 3, 5, 7)), 16
+    yield [2, 3, 2], random.choice((1, 5)), 12
+    yield [3, 2, 2], random.choice((1, 5)), 12
+    yield [2, 2, 3], 1, 3
+    yield [3, 2, 2], 1, 4
+    yield [2, 2], 1, 3
 
 
-def _swing(row):
-    return (-1.0) ** torch.arange(len(row))
-
-
-def _first_differences(row):
-    return (_swing(row)[:-1] * (row[:-1] - row[1:])).mean() / 2
+def _causes(strides, cycles, pixels, period_of=lambda strides, i: int(torch.tensor(strides[i:]).prod()), numbers=None):
+    fits = [cycles * period_of(strides, i) % pixels == 0 for i in range(len(strides))]
+    return [numbers(i, len(strides)) if numbers else i + 1 for i in range(len(strides)) if fits[i]]
 
 
 low_2 = Exercise(
-    alternation,
-    _rows,
-    tolerance=(1e-3, 1e-3),
-    hint="Differences of neighbours remove the constant. What removes the slope as well, and what does it make of +a, -a, +a? "
-    "Then bring all signs to one before averaging.",
-    rule="a row c + d·j + a·(-1)^j has the amplitude a, whatever c and d are, for an odd and for an even number of pixels",
+    causes,
+    _generators,
+    hint="After how many pixels of the finished picture does the pattern repeat that one deconvolution makes of a constant? "
+    "Which waves fit into that period a whole number of times?",
+    rule="what a layer adds repeats after the product of its own stride and of all later ones; the wave has to fit into that period",
     slips={
-        "plain mean": (
-            "this multiplies by (-1)^j and averages: a constant and a slope leave a trace; use second differences",
-            lambda row: (_swing(row) * row).mean(),
+        "the last that can": (
+            "this is one layer only: every layer whose period holds the wave can be the cause",
+            lambda strides, cycles, pixels: causes(strides, cycles, pixels)[-1:],
         ),
-        "constant only": (
-            "a constant is removed, a slope is not; use second differences",
-            lambda row: (_swing(row) * (row - row.mean())).mean(),
+        "earlier strides": (
+            "this multiplies the strides before the layer; its pattern is stretched by those that come after",
+            partial(_causes, period_of=lambda strides, i: int(torch.tensor(strides[: i + 1]).prod())),
         ),
-        "first differences": (
-            "first differences remove the constant; a slope d leaves d in each of them, which cancels only in pairs: take second "
-            "differences",
-            _first_differences,
+        "own stride left out": (
+            "the layer's own stride belongs to its period: the last layer's pattern repeats after its stride, not after one pixel",
+            partial(_causes, period_of=lambda strides, i: int(torch.tensor(strides[i + 1 :]).prod())),
         ),
-        "twice": ("twice too large: the second difference of +a, -a, +a is 4a", lambda row: 2 * alternation(row)),
-        "four times": ("four times too large: the second difference of +a, -a, +a is 4a", lambda row: 4 * alternation(row)),
-        "sign lost": ("the sign is lost: negative where the first pixel is the darker one", lambda row: alternation(row).abs()),
-        "sign turned": ("the sign is wrong: positive where the first pixel is the brighter one", lambda row: -alternation(row)),
+        "own stride only": (
+            "later layers stretch the pattern too: its period is the product of the strides from here to the last",
+            partial(_causes, period_of=lambda strides, i: strides[i]),
+        ),
+        "counted from the end": (
+            "the right layers, counted from the end; number 1 is the first",
+            partial(_causes, numbers=lambda i, n: n - i),
+        ),
+        "counted from zero": ("the right layers, counted from 0; number 1 is the first", partial(_causes, numbers=lambda i, n: i)),
     },
 )
 
 
-def pooled(x, w):
-    """Each tap adds the whole row, scaled, to every second place. One pixel is cut at both ends, then neighbours are
-    averaged."""
-    n = len(x)
-    full = torch.zeros(2 * n + 3)
-    for t in range(5):
-        full[t : t + 2 * n - 1 : 2] += w[t] * x
-    middle = full[1:-1]
-    return (middle[:-1] + middle[1:]) / 2
+def folded(w):
+    """Averaging neighbours puts half of every tap where it was and half one place further."""
+    nothing = torch.zeros(1)
+    return (torch.cat((w, nothing)) + torch.cat((nothing, w))) / 2
 
 
-def _rows_and_taps():
+def _taps():
     for _ in range(2):
-        yield torch.randn(random.randint(6, 11)), torch.rand(5) + torch.tensor([0.5, 0.5, 2.5, 0.5, 1.5])  # kinds of pixels that differ
-
-
-def _deconvolution(x, w, padding=1):
-    return F.conv_transpose1d(x[None, None], w[None, None], stride=2, padding=padding)[0, 0]
-
-
-def _box(y):
-    return (y[1:] + y[:-1]) / 2
+        yield (torch.rand(5) + torch.tensor([0.5, 0.5, 2.5, 0.5, 1.5]),)  # a kernel that differs from its mirror image
 
 
 low_3 = Exercise(
-    pooled,
-    _rows_and_taps,
+    folded,
+    _taps,
     tolerance=(1e-4, 1e-4),
-    hint="How long is the row before and after each of the three steps? Tap t of input pixel i lands on 2i + t, before anything is cut.",
-    rule="deconvolution with stride 2 (tap t of pixel i lands on 2i + t), one pixel cut at either end, then the mean of neighbours",
+    hint="Give the two layers a single pixel of value 1 and write down what comes out, place by place.",
+    rule="the pooled layer answers a single 1 with the taps, plus the taps one place further, halved: six numbers",
     slips={
-        "no box": ("the box is missing: these are the 2n + 1 pixels in front of it", _deconvolution),
-        "nothing cut": (
-            "nothing was cut: 2n + 3 pixels less one at each end are 2n + 1, and the box leaves 2n",
-            lambda x, w: _box(_deconvolution(x, w, 0)),
+        "five taps": (
+            "these are five taps; averaging neighbours spreads the answer to a single pixel over one place more",
+            lambda w: ((F.pad(w, (0, 1)) + F.pad(w, (1, 0))) / 2)[:5],
         ),
-        "cut after": (
-            "cut first, then average: 2n + 3 pixels less one at each end are 2n + 1, and the box leaves 2n",
-            lambda x, w: _box(_deconvolution(x, w, 0))[1:],
+        "summed": ("twice too large: the box averages two neighbours", lambda w: 2 * folded(w)),
+        "turned": ("the kernel is the wrong way round: tap 0 lands first", lambda w: folded(w).flip(0)),
+        "three averaged": ("an average of three neighbours gives seven taps, and leaves a third of the swing", lambda w: _box(w, 3)),
+        "averaged inside": (
+            "this averages the taps with each other where they overlap, and loses the halves at both ends",
+            lambda w: (w[1:] + w[:-1]) / 2,
         ),
-        "summed": ("the box averages two neighbours; this is their sum", lambda x, w: 2 * _box(_deconvolution(x, w))),
-        "kernel turned": (
-            "the kernel is the wrong way round: tap t of input pixel i lands on 2i + t - 1",
-            lambda x, w: _box(_deconvolution(x, w.flip(0))),
-        ),
-        "one less": (
-            "the length is right, but no neighbours were averaged: a constant row does not stay constant",
-            lambda x, w: _deconvolution(x, w)[:-1],
-        ),
-        "pairs": (
-            "this averages pairs that do not overlap, and halves the row; the box goes on by one pixel",
-            lambda x, w: _box(_deconvolution(x, w))[::2],
+        "padded": ("this is the kernel with a zero behind it: nothing was averaged", lambda w: F.pad(w, (0, 1))),
+        "minus": (
+            "this is half the difference of neighbours; the box takes their mean",
+            lambda w: (F.pad(w, (0, 1)) - F.pad(w, (1, 0))) / 2,
         ),
     },
 )
+
+
+def _box(w, width):
+    return F.conv1d(F.pad(w, (width - 1, width - 1))[None, None], torch.full((1, 1, width), 1 / width))[0, 0]
 
 
 def rate_for(quality, bpps, qualities):
@@ -157,10 +155,10 @@ def rate_for(quality, bpps, qualities):
     logarithms."""
     order = torch.argsort(bpps)
     logs, values = torch.log(bpps[order]), qualities[order]
-    for k in range(len(values) - 1):
-        if values[k] <= quality <= values[k + 1]:
-            t = (quality - values[k]) / (values[k + 1] - values[k])
-            return torch.exp((1 - t) * logs[k] + t * logs[k + 1])
+    for i in range(len(values) - 1):
+        if values[i] <= quality <= values[i + 1]:
+            share = (quality - values[i]) / (values[i + 1] - values[i])
+            return torch.exp((1 - share) * logs[i] + share * logs[i + 1])
     return None
 
 
@@ -171,10 +169,10 @@ def _curve():
 
 
 def _curves():
-    for k in (0, 1, -2):  # in the first, the second and the last part of the curve
+    for i in (0, 1, -2):  # in the first, the second and the last part of the curve
         bpps, values = _curve()
-        t = random.uniform(0.35, 0.65)
-        yield float((1 - t) * values[k] + t * values[k + 1]), bpps, values
+        share = random.uniform(0.35, 0.65)
+        yield float((1 - share) * values[i] + share * values[i + 1]), bpps, values
     for order in (lambda n: torch.arange(n - 1, -1, -1), lambda n: torch.arange(n).roll(2)):
         bpps, values = _curve()
         order = order(len(values))
@@ -189,9 +187,10 @@ def _found(quality, bpps, qualities, log=torch.log, exp=torch.exp, ordered=True,
     logs, values = log(bpps[order]), qualities[order]
     if not anywhere and not values.min() <= quality <= values.max():
         return None
-    k = int((values <= quality).sum().clamp(1, len(values) - 1)) - 1
-    t = (quality - values[k]) / (values[k + 1] - values[k])
-    return exp((1 - t.round()) * logs[k] + t.round() * logs[k + 1]) if nearest else exp((1 - t) * logs[k] + t * logs[k + 1])
+    i = int((values <= quality).sum().clamp(1, len(values) - 1)) - 1
+    share = (quality - values[i]) / (values[i + 1] - values[i])
+    share = share.round() if nearest else share
+    return exp((1 - share) * logs[i] + share * logs[i + 1])
 
 
 low_4 = Exercise(
@@ -199,8 +198,7 @@ low_4 = Exercise(
     _curves,
     tolerance=(1e-3, 0),
     hint="Between which two points does the quality lie, once they are in order? How far along the way between them is it, and where is "
-    "that on "
-    "an axis of log bpp?",
+    "that on an axis of log bpp?",
     rule="a straight line between neighbouring points, over the logarithm of bpp; None where the curve does not reach",
     slips={
         "straight in bpp": (
