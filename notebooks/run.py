@@ -2,7 +2,8 @@
 
 Widget state and timing metadata are stripped, so that a second run changes only what
 really changed. Without arguments all notebooks and solutions are run. The seconds of each
-go to ``data/results/notebook_seconds.json``.
+go to ``data/results/notebook_seconds.json``. A notebook about a package that is not installed
+is left as it is.
 """
 
 import json
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import plic_lib  # noqa: F401  (the kernels inherit its passive waiting)
+from plic_lib.course import optional
 
 import nbformat
 from nbclient import NotebookClient
@@ -35,6 +37,9 @@ def run(path: Path) -> None:
     """Execute one notebook from top to bottom and write it back."""
     start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
+    if package := optional.missing(notebook.metadata):
+        print(f"    left as it is: {package} is not installed here")
+        return
     notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
     megabytes = float(notebook.cells.pop().outputs[0].text)

@@ -300,7 +300,7 @@ class Stream:
 
     def _move(self, state: int) -> None:
         if state < 2**31:
-            _require((word := next(self.words, None)) is not None, "the file is damaged: its stream ends too early")
+            _require((word := next(self.words, -1)) >= 0, "the file is damaged: its stream ends too early")
             state = state << 32 | word
         self.state = state
 

@@ -80,7 +80,7 @@ def _imports(module, exercises: dict[str, Exercise]) -> str:
     used = {node.id for e in exercises.values() for node in ast.walk(ast.parse(source(e))) if isinstance(node, ast.Name)}
     imports = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.Import)]
     lines = [ast.unparse(node) for node in imports if (node.names[0].asname or node.names[0].name) in used]
-    return "from plic_lib.course import check\n\n" + "\n".join(lines)
+    return ("from plic_lib.course import check\n\n" + "\n".join(lines)).strip()
 
 
 def _flowing(text: str) -> str:

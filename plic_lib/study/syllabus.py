@@ -23,6 +23,7 @@ COURSE = {
     "11_region_of_interest": ("at equal bytes: the face gains, the rest pays", 1),
     "12_gpu_training": ("the same code from laptop to cluster", 2),
     "13_results": ("what is true, what is not yet", 4),
+    "14_mindspore": ("a file written by PyTorch opens in MindSpore, bit for bit", 1),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from mindspore import Tensor, nn, value_and_grad
+from mindspore import Tensor, nn, ops, value_and_grad
 from numpy import ndarray
 
 
@@ -46,3 +46,32 @@ def original_gradients(function: Callable, inputs: list[ndarray], module: torch.
         [x.grad for x in leaves],
         {} if module is None else {n: p.grad for n, p in module.named_parameters() if p.grad is not None},
     )
+
+
+def note_kinks(module: torch.nn.Module) -> list[ndarray]:
+    """Filled by the next pass of an original: for each of its ReLUs, in their order, which of the units pass."""
+    passed: list[ndarray] = []
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.ReLU):
+            layer.register_forward_hook(lambda _layer, _inputs, output: passed.append((output.detach() > 0).numpy()))
+    return passed
+
+
+def hand_over_kinks(monkeypatch, passed: list[ndarray]) -> list[float]:
+    """Let the first ReLUs of a port pass what those of the original passed; filled with the sums of units that would not have.
+
+    Where a sum is zero but for float32's rounding, one framework passes a gradient and the other none: one unit of
+    hundreds of thousands was seen to put gradients of its block off by 0.7 %, which are within 1e-5 without it.
+    """
+    waiting, relu, otherwise = iter(passed), ops.relu, []
+
+    def patterned(sums: Tensor) -> Tensor:
+        pattern = next(waiting, None)
+        if pattern is None:
+            return relu(sums)  # those of LPIPS
+        otherwise.extend(abs(sums.asnumpy())[(sums.asnumpy() > 0) != pattern])
+        return sums * Tensor(pattern.astype(np.float32))
+
+    monkeypatch.setattr(ops, "relu", patterned)
+    monkeypatch.setattr(nn.ReLU, "construct", lambda self, sums: patterned(sums))
+    return otherwise

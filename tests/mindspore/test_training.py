@@ -16,7 +16,7 @@ from plic_mindspore.losses import Terms
 from plic_mindspore.metrics import LPIPS, lpips_weights
 from plic_mindspore.model import Plic
 
-from .parity import copy_weights, distance
+from .parity import copy_weights, distance, hand_over_kinks, note_kinks
 
 LOSS = 1e-3
 WEIGHTS = {
@@ -67,66 +67,59 @@ def tasks(batch, mini, monkeypatch, request):
 
 
 def assert_alike(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """All tensors together within 1e-3, and most of them each.
-
-    A unit whose sum is zero but for float32's rounding passes a gradient in one framework and none in the other, and
-    the first step of Adam is as long for a gradient of almost nothing: so a few tensors may be farther off.
-    """
+    """Each tensor within 1e-3 of its length; one of hardly any length, of a millionth of all of them together."""
     gaps = {name: float(np.linalg.norm(ours - theirs)) for name, (ours, theirs) in pairs.items()}
     sizes = {name: float(np.linalg.norm(theirs)) for name, (_, theirs) in pairs.items()}
-    whole = float(np.linalg.norm(list(sizes.values())))
-    relative = {name: gaps[name] / max(sizes[name], 1e-6 * whole) for name in pairs}
-    print(
-        np.linalg.norm(list(gaps.values())) / whole,
-        sorted((v, k) for k, v in relative.items())[-8:],
-        np.quantile(list(relative.values()), 0.9),
-    )
-    assert np.linalg.norm(list(gaps.values())) < LOSS * whole
-    assert np.quantile(list(relative.values()), 0.9) < LOSS
-    assert not {name: gap for name, gap in relative.items() if gap > 50 * LOSS}
+    least = 1e-6 * float(np.linalg.norm(list(sizes.values())))
+    assert not {name: gap for name in pairs if (gap := gaps[name] / max(sizes[name], least)) > LOSS}
 
 
-def unclipped(original: CodecTask, batch: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The gradients of the original's first step, as they are before they are clipped."""
-    found = {}
+def original_step(monkeypatch, original: CodecTask, batch: torch.Tensor) -> tuple[dict, dict[str, torch.Tensor], list[float]]:
+    """Its figures, its gradients before they are clipped, and what ``hand_over_kinks`` gives, for the port that comes next."""
+    gradients, clip, passed = {}, original.accelerator.clip_grad_norm_, note_kinks(original.model)
 
     def note(parameters, largest):
-        if not found:  # the discriminator's come later
-            found.update({name: p.grad.clone() for name, p in original.model.named_parameters() if p.grad is not None})
-        return torch.nn.utils.clip_grad_norm_(parameters, largest)
+        if not gradients:  # the discriminator's come later
+            gradients.update({name: p.grad.clone() for name, p in original.model.named_parameters() if p.grad is not None})
+        return clip(parameters, largest)
 
-    original.accelerator.clip_grad_norm_, clip = note, original.accelerator.clip_grad_norm_
-    original.figures = original.step(0, batch)
-    original.accelerator.clip_grad_norm_ = clip
-    return found
+    monkeypatch.setattr(original.accelerator, "clip_grad_norm_", note)
+    figures = original.step(0, batch)
+    return figures, gradients, hand_over_kinks(monkeypatch, passed)
 
 
 @pytest.mark.parametrize("tasks", WEIGHTS, indirect=True)
-def test_a_loss_and_its_gradients(tasks, batch):
+def test_a_loss_and_its_gradients(tasks, batch, monkeypatch):
     weights, original, ported = tasks
-    level = original.recipe.level(0)
-    terms, _, gradients = ported.gradients(Tensor(batch.numpy()), level, [0, 1], weights)
-    theirs = unclipped(original, batch)
+    figures, theirs, otherwise = original_step(monkeypatch, original, batch)
+    terms, _, gradients = ported.gradients(Tensor(batch.numpy()), original.recipe.level(0), [0, 1], weights)
+    assert len(otherwise) <= 5 and max(otherwise, default=0) < 1e-5
     for name, weight, loss in zip(Terms._fields, weights, terms):
         if weight:
-            assert float(loss) == pytest.approx(original.figures["bpp" if name == "rate" else name].item(), rel=LOSS)
+            assert float(loss) == pytest.approx(figures["bpp" if name == "rate" else name].item(), rel=LOSS)
     ours = {p.name: g.asnumpy() for p, g in zip(ported.optimizer.parameters, gradients)}
     assert not [name for name in ours.keys() - theirs.keys() if ours[name].any()], "these have a gradient, and have none in torch"
     assert_alike({name: (ours[name], gradient.numpy()) for name, gradient in theirs.items() if name in ours})
 
 
 @pytest.mark.parametrize("tasks", ["paper"], indirect=True)
-def test_a_step_of_all_optimisers(tasks, batch):
+def test_a_step_of_all_optimisers(tasks, batch, monkeypatch):
+    """Adam's first step is as long for a gradient of almost nothing, and its sign is float32's chance: without these it is the same."""
     weights, original, ported = tasks
     before = {name: p.detach().clone() for name, p in original.model.named_parameters()}
-    theirs = original.step(0, batch)
+    figures, gradients, _ = original_step(monkeypatch, original, batch)
     ours = ported.step(Tensor(batch.numpy()), original.recipe.level(0), [0, 1], weights)
     for name in ("l1", "lpips", "gan", "gradient", "aux", "discriminator", "discriminator_gradient"):
-        assert ours[name] == pytest.approx(theirs[name].item(), rel=LOSS), name
-    moved = {}
+        assert ours[name] == pytest.approx(figures[name].item(), rel=LOSS), name
+    moved, undecided = {}, 0
     for name, parameter in ported.model.parameters_dict().items():
-        after = original.model.get_parameter(name).detach()
-        moved[name] = (parameter.asnumpy() - before[name].numpy(), (after - before[name]).numpy())
+        after, settled = original.model.get_parameter(name).detach(), np.ones(parameter.shape, bool)
+        if name in gradients:
+            sizes = gradients[name].abs().numpy()
+            settled = (sizes == 0) | (sizes > 1e-3 * np.sqrt((sizes**2).mean()))
+            undecided += int((~settled).sum())
+        moved[name] = ((parameter.asnumpy() - before[name].numpy()) * settled, (after - before[name]).numpy() * settled)
+    assert undecided < 0.01 * sum(theirs.size for _, theirs in moved.values())
     assert_alike(moved)
 
 
