@@ -12,7 +12,7 @@ def pytest_collection_modifyitems(items):
         if cell is not None and "slow" in cell.metadata.get("tags", []) and os.environ.get("PLIC_FULL") != "1":
             item.options["skip"] = True
         if cell is not None and optional.missing(item.parent.nb.metadata):
-            if "require" in cell.source:  # which stops the notebook, with a sentence
+            if "optional.require(" in cell.source:  # which stops the notebook, with a sentence
                 item.options["check_exception"] = True
             else:
                 item.options["skip"] = True
