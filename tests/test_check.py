@@ -134,7 +134,7 @@ def test_an_error_of_the_learners_own_is_not_taken_for_a_slip():
 
 def test_more_than_one_answer_may_be_right():
     """Where properties decide, an answer need not be the solution's."""
-    assert check.loss_1(lambda v: (v.mean(), v.quantile(0.5))).status == check.PASSED  # the mean of the two in the middle
+    assert check.loss_1(lambda v, high, low: v.sort().values[int(len(v) * low / (high + low))]).status == check.PASSED
     assert check.bottleneck_4(lambda v, a: v + torch.expm1(a) * v / (1 + v.abs())).status == check.PASSED
     assert check.gain_4(_secant).status == check.PASSED
 

@@ -4,251 +4,276 @@ import random
 
 import torch
 
-from plic_lib.course.check.exercise import Exercise, slopes
+from plic_lib.course.check.exercise import Exercise
 
 NOTEBOOK = "08_perceptual_loss"
 
 
-def best_answers(values):
-    """Mean and median. With an even number of values `torch.median` returns the lower of the two in the middle; every value
-    between them is as good."""
-    return values.mean(), values.median()
+def best_guess(values, high, low):
+    """Between two values the cost is a straight line, so one of the values is best, and trying them all is enough. The slope turns from
+    negative to positive where the share `low / (high + low)` of the values lies below: a quantile. With equal costs it is the median."""
+    costs = [(high * (a - values).clamp(min=0) + low * (values - a).clamp(min=0)).sum() for a in values]
+    return values[torch.stack(costs).argmin()]
 
 
-def _possible_values():
-    for count in (2 * random.randint(3, 6) + 1, 2 * random.randint(3, 6)):
-        # one outlier, so that mean and median differ
-        yield (torch.cat([torch.rand(count - 1), 4 + 4 * torch.rand(1)])[torch.randperm(count)],)
+def _deliveries():
+    for count, high, low in ((10, 3.0, 1.0), (9, 1.0, 4.0), (8, 1.0, 3.0), (8, 2.0, 1.0)):
+        scale = random.uniform(0.5, 2)  # only the ratio of the costs matters
+        yield (torch.cat([torch.rand(count - 1), 4 + 4 * torch.rand(1)])[torch.randperm(count)], scale * high, scale * low)
 
 
-def _are_best(seen, expected, values):
-    assert len(seen) == 2, "return a pair: for the squared error, for the absolute error"
-    squared, absolute = (float(v) for v in seen)
-    least = [((values - expected[0]) ** 2).sum(), (values - expected[1]).abs().sum()]
-    assert ((values - squared) ** 2).sum() <= 1.0001 * least[0], (
-        f"{squared:.3f} is not best for the squared error: another constant has less"
-    )
-    assert (values - absolute).abs().sum() <= 1.0001 * least[1], (
-        f"{absolute:.3f} is not best for the absolute error: it depends on how many values lie to each side, not on how far"
-    )
+def _cost(a, values, high, low):
+    return (high * (a - values).clamp(min=0) + low * (values - a).clamp(min=0)).sum()
+
+
+def _is_cheapest(seen, expected, values, high, low):
+    least, cost = _cost(expected, values, high, low), _cost(float(seen), values, high, low)
+    assert cost <= least * 1.0001, f"{float(seen):.4g} costs {cost:.4g}, and {float(expected):.4g} only {least:.4g}"
+
+
+def _share(values, share):
+    """The smallest value with at least this share of the values at or below it."""
+    return values.sort().values[torch.arange(1, len(values) + 1) >= share * len(values) - 1e-6][0]
 
 
 loss_1 = Exercise(
-    best_answers,
-    _possible_values,
-    properties=_are_best,
-    hint="Where is the slope of each error zero? The slope of |v - a| is +1 or -1, whatever the distance.",
-    rule="return a pair: the constant of least squared error, then that of least absolute error",
+    best_guess,
+    _deliveries,
+    properties=_is_cheapest,
+    hint="Move the guess up by a little. Which values make that dearer, which cheaper, and by how much each? Where do the two balance?",
+    rule="return one number, the guess with the least cost in all",
     slips={
-        "exchanged": ("the two are swapped: squared error first", lambda v: (v.median(), v.mean())),
-        "mean twice": (
-            "the mean is not best for the absolute error: it depends on how many values lie to each side, not on how far",
-            lambda v: (v.mean(), v.mean()),
+        "mean": (
+            "the mean is best for squared errors; here a far value counts no more for each unit than a near one",
+            lambda v, h, b: v.mean(),
         ),
-        "median twice": (
-            "the median is not best for the squared error: far values count with their distance",
-            lambda v: (v.median(), v.median()),
+        "median": ("the median is best where too high and too low cost the same", lambda v, h, b: v.median()),
+        "turned": (
+            "the two costs are exchanged: where too high is the dear side, the guess has to be low",
+            lambda v, h, b: _share(v, h / (h + b)),
         ),
-        "middle of the range": (
-            "the middle of smallest and largest is best for the largest error, not for the sum of squares",
-            lambda v: ((v.min() + v.max()) / 2, v.median()),
+        "interpolated": (
+            "the quantile is right, but not between two values: there the cost is a straight line, and lower at one of its ends",
+            lambda v, h, b: v.quantile(b / (h + b)),
         ),
-        "errors": (
-            "these are the least errors; return the constants that have them",
-            lambda v: (((v - v.mean()) ** 2).sum(), (v - v.median()).abs().sum()),
+        "weighted mean": (
+            "this moves the mean by the ratio of the costs; what counts is how many values lie on each side",
+            lambda v, h, b: v.mean() * 2 * b / (h + b),
+        ),
+        "share of the range": (
+            "this is a share of the way from smallest to largest; what counts is the share of the values that lie below",
+            lambda v, h, b: v.min() + (v.max() - v.min()) * b / (h + b),
+        ),
+        "cost": (
+            "this is the least cost; return the guess that has it",
+            lambda v, h, b: min(_cost(a, v, h, b) for a in v),
         ),
     },
 )
 
 
-def total(bits, x, x_hat, lpips, weights):
-    """The bits are those of the batch, so they are divided by all its pixels; L1 is on 0 to 255."""
-    batch, _, height, width = x.shape
-    alpha, lambda_1, lambda_2 = weights
-    return alpha * bits / (batch * height * width) + lambda_1 * 255 * (x - x_hat).abs().mean() + lambda_2 * lpips.mean()
+def converted(alpha, l1, lpips, batch, height, width):
+    """Each sum over a mean is a number of things: pixels for the bits, colour values for L1, which also changes its unit, and pictures
+    for LPIPS. With these three weights the two losses are equal, and so are all gradients."""
+    pixels = batch * height * width
+    return alpha / pixels, 255 * l1 / (3 * pixels), lpips / batch
 
 
-def _batches():
+def _settings():
     for _ in range(2):
-        batch, height, width = random.randint(2, 4), 8 * random.randint(2, 4), 8 * random.randint(5, 7)
-        x, x_hat = torch.rand(2, batch, 3, height, width)
-        weights = random.uniform(0.5, 4), random.uniform(0.02, 0.05), random.uniform(0.5, 2)
-        yield random.uniform(0.5, 2) * batch * height * width, x, x_hat, torch.rand(batch), weights
+        weights = random.uniform(0.5, 4), random.uniform(0.01, 0.05), random.uniform(0.5, 2)
+        yield (*weights, random.choice((2, 4, 5, 6, 8)), 64 * random.randint(1, 2), 64 * random.randint(3, 4))
 
 
-def _pixels(x):
-    return x.shape[0] * x.shape[2] * x.shape[3]
-
-
-def _objective(pixels=_pixels, scale=255.0, error=lambda d: d.abs().mean(), average=torch.Tensor.mean):
-    """The objective, with a choice of what it divides the bits by, of the error and its scale, and of how LPIPS is averaged."""
-    return lambda bits, x, y, lpips, w: w[0] * bits / pixels(x) + w[1] * scale * error(x - y) + w[2] * average(lpips)
+def _weights(bits=lambda b, h, w: b * h * w, scale=255.0, values=lambda b, h, w: 3 * b * h * w, pictures=lambda b: b):
+    """The three weights, with a choice of what each sum is divided by and of L1's scale."""
+    return lambda a, l1, lpips, b, h, w: (a / bits(b, h, w), scale * l1 / values(b, h, w), lpips / pictures(b))
 
 
 loss_2 = Exercise(
-    total,
-    _batches,
-    hint="Bring each term to its unit first: bits per pixel of the whole batch, grey levels, one mean distance. Then weigh and add.",
-    rule="α · bits per pixel + λ1 · L1 in grey levels + λ2 · mean LPIPS",
+    converted,
+    _settings,
+    tolerance=(1e-4, 1e-12),
+    hint="Write both losses out for one crop of 2 × 2 pixels. Which number leads from each of the colleague's sums to the paper's term?",
+    rule="with the three weights the two losses are the same number",
     slips={
-        "L1 in 0 to 1": ("here L1 is in grey levels, 0 to 255; the pictures are in [0, 1]", _objective(scale=1)),
-        "colours counted": ("a pixel has three colour values, but counts once", _objective(lambda x: x.numel())),
-        "one picture's pixels": ("the bits are those of the whole batch: so are the pixels", _objective(lambda x: x.shape[2] * x.shape[3])),
-        "LPIPS summed": ("average LPIPS over the batch, do not sum it", _objective(average=torch.Tensor.sum)),
-        "bits": ("the rate is in bits per pixel", _objective(lambda x: 1)),
-        "a loss each": ("the loss is one number: average LPIPS over the batch", _objective(average=lambda lpips: lpips)),
-        "squared": ("λ1 weighs the absolute error, not the squared one", _objective(scale=255**2, error=lambda d: d.square().mean())),
-        "L1 summed": ("average the absolute error over the values, do not sum it", _objective(error=lambda d: d.abs().sum())),
-        "weights turned": (
-            "the weights are (α, λ1, λ2): that of the rate comes first",
-            lambda bits, x, y, lpips, w: _objective()(bits, x, y, lpips, w[::-1]),
+        "scale forgotten": (
+            "the colleague's differences are in [0, 1], the paper's term is in grey levels: a factor of 255 is missing",
+            _weights(scale=1.0),
+        ),
+        "scale turned": ("255 multiplies: a difference of 1 is one of 255 grey levels", _weights(scale=1 / 255)),
+        "pixels for values": ("a pixel has three colour values, and the mean is over them", _weights(values=lambda b, h, w: b * h * w)),
+        "values for pixels": ("bits are counted for each pixel, not for each colour value", _weights(bits=lambda b, h, w: 3 * b * h * w)),
+        "bits of one picture": ("the bits are those of the whole batch, so divide by all its pixels", _weights(bits=lambda b, h, w: h * w)),
+        "L1 of one picture": ("the sum runs over the whole batch, and so does the mean", _weights(values=lambda b, h, w: 3 * h * w)),
+        "LPIPS summed": ("the distances of all pictures are added here; the paper's term is their mean", _weights(pictures=lambda b: 1)),
+        "LPIPS a pixel": (
+            "LPIPS is already one number a picture: divide by the pictures, not by the pixels",
+            lambda a, l1, lpips, b, h, w: (a / (b * h * w), 255 * l1 / (3 * b * h * w), lpips / (b * h * w)),
+        ),
+        "multiplied": (
+            "a sum is larger than a mean, so its weight is smaller: divide",
+            lambda a, l1, lpips, b, h, w: (a * b * h * w, 255 * l1 * 3 * b * h * w, lpips * b),
         ),
     },
 )
 
 
-def unit_length(f):
-    """With the constant inside the root, the root is never taken of zero, and its slope is finite."""
-    return f * torch.rsqrt((f**2).sum(dim=1, keepdim=True) + 1e-10)
+def repainted(f, strength):
+    """Unit length throws the strength away, so any strength will do: the pattern is all that LPIPS sees of a vector."""
+    return f / f.norm(dim=1, keepdim=True) * strength
 
 
-def _features():
-    f = torch.rand(2, random.randint(3, 6), 3, 4) + 0.1
-    f[0, :, 1, 2] = 0
-    yield f, torch.rand_like(f)
-
-
-def _near_and_at_zero(function, f, pull):
-    value = function(f.requires_grad_())
-    gradient = slopes(value, f, weights=pull)[0]
-    zero = ~f.detach().any(dim=1, keepdim=True).expand_as(f)
-    here = value.detach()[zero]
-    return {
-        "value": value.detach()[~zero],
-        "gradient": None if gradient is None else gradient[~zero],
-        "value at zero": float(here.abs().max()),
-        "finite gradient at zero": gradient is not None and bool(gradient[zero].isfinite().all()),
-    }
-
-
-def _squares(f, *axes):
-    return (f**2).sum(dim=axes or 1, keepdim=True)
+def _features_and_strengths():
+    for _ in range(2):
+        channels = random.randint(3, 6)  # as many columns as channels, so that a wrong axis does not raise
+        yield torch.rand(2, channels, 3, channels) + 0.05, torch.rand(2, 1, 3, channels) * 3 + 0.5
 
 
 loss_3 = Exercise(
-    unit_length,
-    _features,
-    observe=_near_and_at_zero,
-    tolerance=(1e-3, 1e-4),
-    hint="The length is a root. What is the slope of a root at zero? Where would a tiny constant have to stand so that the root is never "
-    "taken of zero?",
-    rule="each vector over the channels, axis 1, divided by its length; a vector of zeros stays zero, and all gradients are finite",
+    repainted,
+    _features_and_strengths,
+    hint="What does LPIPS keep of a vector, and what does it throw away? Build the new vector from what is kept and the wanted number.",
+    rule="at each cell the same direction over the channels, and the wanted length",
     slips={
-        "constant outside": (
-            "the gradient at a vector of zeros is not finite: the root is taken of zero, where its slope is infinite, and neither a "
-            "constant "
-            "outside of it nor a `where` after it changes that",
-            lambda f: f / (torch.sqrt(_squares(f)) + 1e-10),
+        "old length kept": (
+            "the pattern is right, but the length is the old one times the wanted one; bring the vector to unit length first",
+            lambda f, s: f * s,
         ),
-        "no constant": (
-            "a vector of zeros has no direction, and this divides zero by zero; its result has to be finite all the same",
-            lambda f: f / torch.sqrt(_squares(f)),
+        "added": ("adding to all channels turns the vector: LPIPS sees another pattern", lambda f, s: f / f.norm(dim=1, keepdim=True) + s),
+        "nothing changed": ("these are the features as they were: their strengths are not the wanted ones", lambda f, s: f),
+        "sum for length": (
+            "the sum of the channels is not the length; that is the root of the sum of squares",
+            lambda f, s: f / f.sum(dim=1, keepdim=True) * s,
         ),
-        "over the cells": (
-            "over the channels (axis 1) each vector has to have length 1; this takes the length over the cells",
-            lambda f: f * torch.rsqrt(_squares(f, 2, 3) + 1e-10),
+        "largest channel": (
+            "now the largest channel has the wanted value; the length of the vector is meant",
+            lambda f, s: f / f.amax(dim=1, keepdim=True) * s,
         ),
-        "over everything": (
-            "each vector over the channels has a length of its own; this takes that of the whole tensor",
-            lambda f: f * torch.rsqrt(_squares(f, 0, 1, 2, 3) + 1e-10),
+        "square": (
+            "this divides by the square of the length: the root is missing",
+            lambda f, s: f / f.square().sum(dim=1, keepdim=True) * s,
         ),
-        "length detached": (
-            "the value is right, the gradient is not: the length, too, depends on the features",
-            lambda f: f * torch.rsqrt(_squares(f.detach()) + 1e-10),
+        "each channel": (
+            "this gives each channel's map unit length, over the cells; what LPIPS compares is the vector of a cell, over the channels",
+            lambda f, s: f / f.norm(dim=(2, 3), keepdim=True) * s,
         ),
-        "square": ("this divides by the square of the length: the root is missing", lambda f: f / (_squares(f) + 1e-10)),
-        "sum": (
-            "this divides by the sum of the channels; the length is the root of the sum of their squares",
-            lambda f: f / (f.abs().sum(dim=1, keepdim=True) + 1e-10),
+        "only the length": (
+            "this has the wanted lengths, but no pattern: all channels are the same",
+            lambda f, s: s.expand_as(f) / f.shape[1] ** 0.5,
         ),
+        "unit": ("these have length 1; the wanted strength is missing", lambda f, s: f / f.norm(dim=1, keepdim=True)),
     },
 )
 
 
-def break_even(first, second):
-    """Solve $D_0 + αR_0 = D_1 + αR_1$ for α. The order of the points does not matter."""
-    return (first[1] - second[1]) / (second[0] - first[0])
+def alphas_of_the_middle(points):
+    """The middle must not cost more than either neighbour: that is one bound from each side. Where the middle lies above the line
+    through its neighbours, the bounds cross, and no weight of the rate ever chooses it."""
+    (r0, d0), (r1, d1), (r2, d2) = points
+    low, high = (d1 - d2) / (r2 - r1), (d0 - d1) / (r1 - r0)
+    return (low, high) if low < high else None
 
 
-def _pairs_of_points():
-    for turned in (False, True, False, True):
-        rate, alpha = random.uniform(0.05, 0.6), random.choice((random.uniform(0.1, 0.7), random.uniform(1.5, 5)))
-        more, end = random.uniform(0.1, 0.5), random.uniform(0.05, 0.3)
-        points = (rate, end + alpha * more), (rate + more, end)
-        yield points[::-1] if turned else points
+def _three_codecs():
+    for hangs in (True, False, True, False):
+        rates = [random.uniform(0.05, 0.3)]
+        rates += [rates[0] + random.uniform(0.1, 0.3)]
+        rates += [rates[1] + random.uniform(0.1, 0.3)]
+        flat, steep = random.uniform(0.2, 0.6), random.uniform(1.5, 4)
+        first, second = (steep, flat) if hangs else (flat, steep)
+        end = random.uniform(0.05, 0.3)
+        middle = end + second * (rates[2] - rates[1])
+        yield ([(rates[0], middle + first * (rates[1] - rates[0])), (rates[1], middle), (rates[2], end)],)
+
+
+def _bounds(points):
+    (r0, d0), (r1, d1), (r2, d2) = points
+    return (d1 - d2) / (r2 - r1), (d0 - d1) / (r1 - r0)
+
+
+def _if_any(pair):
+    return pair if pair[0] < pair[1] else None
 
 
 loss_4 = Exercise(
-    break_even,
-    _pairs_of_points,
-    hint="Write the cost of both points with the same α and set them equal. Both costs are D + αR.",
-    rule="at this α both points cost the same: D + αR",
+    alphas_of_the_middle,
+    _three_codecs,
+    hint="The middle costs no more than the first, and no more than the third, each cost being D + αR. Solve both for α. Can both hold?",
+    rule="the smallest and the largest α for which the middle codec has the least D + αR, or None where it never has",
     slips={
-        "sign": ("the sign: more rate brings less distortion, and α is positive", lambda a, b: (b[1] - a[1]) / (b[0] - a[0])),
+        "never None": (
+            "the middle one may lie above the line through its neighbours; then no α chooses it, and the answer is None",
+            _bounds,
+        ),
+        "in any order": (
+            "where the bounds cross, turning them round does not help: then no α chooses the middle one",
+            lambda points: tuple(sorted(_bounds(points))),
+        ),
+        "largest first": ("the smaller α comes first", lambda points: _if_any(_bounds(points)) and _bounds(points)[::-1]),
         "turned over": (
             "this is rate for distortion; α is the distortion that one more bit per pixel has to remove",
-            lambda a, b: (a[0] - b[0]) / (b[1] - a[1]),
+            lambda points: _if_any(tuple(1 / bound for bound in _bounds(points)[::-1])),
         ),
-        "ratio of one point": ("this looks at the first point only; α follows from the differences of the two", lambda a, b: a[1] / a[0]),
-        "rate first": (
-            "a point is (rate, distortion), and the α of both sums follows from their differences",
-            lambda a, b: (a[0] - b[1]) / (b[0] - a[1]),
+        "sign": (
+            "the sign: more rate brings less distortion, and α is positive",
+            lambda points: _if_any(_bounds(points)) and tuple(-bound for bound in _bounds(points)),
+        ),
+        "distortion first": (
+            "a point is (rate, distortion), in this order",
+            lambda points: _if_any(_bounds([point[::-1] for point in points])),
+        ),
+        "to the other end": (
+            "the bounds come from the middle and its neighbours, not from the two ends",
+            lambda points: _if_any(_bounds(points)) and (_bounds(points)[0], _bounds([points[0], points[2], points[1]])[1]),
         ),
     },
 )
 
 
-def layer_distance(f, g, weights):
-    """The weights become (C, 1, 1), so that each meets its channel; channels are summed, cells averaged."""
-    f, g = (v * torch.rsqrt((v**2).sum(dim=1, keepdim=True) + 1e-10) for v in (f, g))
-    return (weights[:, None, None] * (f - g) ** 2).sum(dim=1).mean(dim=(1, 2))
+def matched(decoded, originals):
+    """The rank of each decoded value, and the original of that rank: the smallest of the ones becomes the smallest of the others. No
+    other way of giving out the originals changes the decoded values less. The distribution is then right to the last value, and each
+    value can still be wrong: perception is about the first, distortion about the second."""
+    return originals.sort().values[decoded.argsort().argsort()]
 
 
-def _pairs_of_features():
-    for _ in range(2):
-        channels = random.randint(3, 6)  # as many columns as channels, so that a wrong axis does not raise
-        f, g = torch.rand(2, 2, channels, 3, channels) * (1 + 3 * torch.rand(2, 2, 1, 3, channels)) + 0.05
-        yield f, g, torch.rand(channels) + 0.1
-
-
-def _distance(unit=unit_length, weigh=lambda w: w[:, None, None], power=torch.square, collect=lambda d: d.sum(1).mean((1, 2))):
-    return lambda f, g, w: collect(weigh(w) * power(unit(f) - unit(g)))
+def _values_and_originals():
+    for count in (9, 12):
+        yield torch.randn(count) * 0.4 + 0.2, torch.randn(count)[torch.randperm(count)] * 2
 
 
 loss_5 = Exercise(
-    layer_distance,
-    _pairs_of_features,
-    hint="Four things in order: unit length over the channels, difference, square and weigh by channel, one number a picture. Which axes "
-    "are "
-    "summed, which averaged?",
-    rule="unit length, difference, square, weigh and sum the channels, average the cells: one of these differs",
+    matched,
+    _values_and_originals,
+    hint="Try two values and two originals first. Which of the two ways to give them out changes less? And for many?",
+    rule="exactly the originals' values, given out so that the squared change is the least",
     slips={
-        "no unit length": ("bring both to unit length over the channels first", _distance(unit=lambda f: f)),
-        "channels averaged": ("sum over the channels; the mean is over the cells only", _distance(collect=lambda d: d.mean((1, 2, 3)))),
-        "cells summed": (
-            "average over the cells, else a larger picture has a larger distance",
-            _distance(collect=lambda d: d.sum((1, 2, 3))),
+        "originals": ("the right values, given out as they came: that ignores the decoded ones", lambda v, o: o),
+        "sorted": (
+            "the right values, but sorted: the smallest one belongs where the smallest decoded value is",
+            lambda v, o: o.sort().values,
         ),
-        "last axis": ("the weights belong to the channels, axis 1; broadcasting took the last axis", _distance(weigh=lambda w: w)),
-        "not squared": ("square the differences", _distance(power=torch.abs)),
-        "one for all": ("one distance for each picture of the batch", _distance(collect=lambda d: d.sum(1).mean())),
-        "weights inside": (
-            "the weights multiply the squares; they are not squared themselves",
-            _distance(weigh=lambda w: w[:, None, None] ** 2),
+        "sorted once": (
+            "the order is not the rank: `argsort` says where the smallest is, and its own `argsort` says which rank each value has",
+            lambda v, o: o.sort().values[v.argsort()],
         ),
-        "unit of the difference": (
-            "each of the two has unit length; this scales their difference",
-            lambda f, g, w: (w[:, None, None] * unit_length(f - g) ** 2).sum(1).mean((1, 2)),
+        "unsorted originals": (
+            "the ranks are right, but they have to choose among the sorted originals",
+            lambda v, o: o[v.argsort().argsort()],
         ),
+        "turned": (
+            "the largest original went to the smallest decoded value",
+            lambda v, o: o.sort(descending=True).values[v.argsort().argsort()],
+        ),
+        "mean and spread": (
+            "mean and spread agree now, but not the distribution: the values have to be the originals' own",
+            lambda v, o: (v - v.mean()) / v.std() * o.std() + o.mean(),
+        ),
+        "nearest": (
+            "each value went to its nearest original, so some originals are used twice and others never",
+            lambda v, o: o[(v[:, None] - o).abs().argmin(dim=1)],
+        ),
+        "nothing changed": ("these are the decoded values as they were", lambda v, o: v),
     },
 )
