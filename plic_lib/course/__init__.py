@@ -9,6 +9,7 @@ In reading order::
     widgets   things to turn: rate, before and after
     painter   a region of interest, drawn and paid for
     lattice   how strong a lattice is, and toys that learn with and without pooling
+    judge     a small discriminator, trained while one reads
     turns     how long a turn of them takes
     floats    a codec whose probabilities are computed in float32, as notebook 05 breaks it
     optional  notebooks about a package that not everybody has
