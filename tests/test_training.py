@@ -1,4 +1,6 @@
+import copy
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ from PIL import Image
 from plic_lib import checkpoint, codec, datasets, images
 from plic_lib.commands.main import main
 from plic_lib.errors import TrainingError, UsageError
+from plic_lib.gain import GainUnits
 from plic_lib.model import Widths
 from plic_lib.training import codec_task as codec_task_module
 from plic_lib.training import losses, states, trainer
@@ -158,6 +161,20 @@ def test_log_and_freezing_and_the_codec(folder, tmp_path):
     loaded = checkpoint.load(tmp_path / "new.safetensors")
     assert codec.encode(loaded, x, 1) == codec.encode(model, x, 1)
     codec.decode(loaded, codec.encode(loaded, x, 1))
+
+
+def test_a_lower_level_becomes_the_highest():
+    units = GainUnits(5)
+    for theta in units.parameters():
+        torch.nn.init.normal_(theta)
+    lower = copy.deepcopy(units)
+    states.lower_top_(lower, 1.8)
+    before, after = torch.tensor([[0.0, 0.4, 1.0, 1.2, 1.8]]), torch.tensor([[0.0, 0.4, 1.0, 1.25, 2.0]])
+    torch.testing.assert_close(lower.gain(after), units.gain(before))
+    torch.testing.assert_close(lower.inverse_gain(after), units.inverse_gain(before))
+    for top in (1.0, 2.0, math.nan):
+        with pytest.raises(TrainingError, match="between 1 and 2"):
+            states.lower_top_(units, top)
 
 
 def test_what_is_frozen_are_the_averaged_weights(folder, tmp_path):

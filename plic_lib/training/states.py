@@ -10,6 +10,7 @@ from plic_lib import checkpoint, files
 from plic_lib.checkpoint import TrainedModel, round_weights_
 from plic_lib.datasets import SAMPLES, sample
 from plic_lib.errors import TrainingError
+from plic_lib.gain import GainUnits
 from plic_lib.integer import freeze
 from plic_lib.model import Plic
 from plic_lib.training.recipe import Recipe
@@ -75,17 +76,38 @@ def start_from(name_or_path: str | Path) -> dict:
     return {"model": model.networks.state_dict(), "steps_before": before if isinstance(before, int) else 0}
 
 
-def freeze_state(path: str | Path, name: str, networks: type[Plic] = Plic) -> TrainedModel:
+def freeze_state(path: str | Path, name: str, networks: type[Plic] = Plic, top: float | None = None) -> TrainedModel:
     """The trained model of a state: weights rounded as a checkpoint stores them, integers and tables made.
 
     Args:
         name: the model's.
         networks: what was trained, where that is a class derived from ``Plic``.
+        top: the level that becomes the highest, where the trained one spends more bits than it should; see ``lower_top_``.
     """
     state = read(path)
     recipe = Recipe.from_json(state["recipe"])
     trained = networks(recipe.widths).eval()
     trained.load_state_dict(average_of(state))
+    if top is not None:
+        lower_top_(trained.gain_units, top)
     frozen = freeze(round_weights_(trained), [sample(name) for name in SAMPLES])
     steps = state["steps_before"] + state["step"]
-    return TrainedModel(name, trained, frozen, {"step": steps, "recipe": json.loads(state["recipe"])})
+    return TrainedModel(name, trained, frozen, {"step": steps, "recipe": json.loads(state["recipe"]), "top": top})
+
+
+@torch.no_grad()
+def lower_top_(units: GainUnits, top: float) -> None:
+    """Make this level the highest, in place: those above are dropped, and those below keep their gains under other numbers.
+
+    Between the last two pairs of vectors the logarithms lie on straight lines, and any point of a line can be its end. Of n
+    levels, what was n - 2 + a is then n - 2 + a / t, with t = top - (n - 2).
+
+    Raises:
+        TrainingError: a level that is not between n - 2 and n - 1.
+    """
+    last = units.levels - 1
+    if not last - 1 < top < last:
+        raise TrainingError(f"the level to be the highest lies between {last - 1} and {last}, and {top:g} does not")
+    level = torch.full((1, 1), top)
+    for theta, gain in ((units.theta, units.gain(level)), (units.theta_inverse, units.inverse_gain(level))):
+        theta[last] = gain.flatten().log()
