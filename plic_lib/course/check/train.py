@@ -130,7 +130,8 @@ def _runs():
     for _ in range(3):
         needed = ["weight", "step", "momentum", "squares", "average", "alpha"]
         harmless = ["crops_read", "seconds", "best_loss"]
-        state = {"weight": random.uniform(2, 4), "step": random.randint(20, 30), "momentum": random.uniform(0.5, 1)}
+        step = 4 * random.randint(5, 7) + random.randint(0, 1)  # some steps before the next check, and before alpha acts
+        state = {"weight": random.uniform(2, 4), "step": step, "momentum": random.uniform(0.5, 1)}
         state |= {"squares": random.uniform(1, 3), "average": random.uniform(5, 6), "alpha": random.uniform(2, 3)}
         state |= {"crops_read": random.randint(100, 900), "seconds": random.uniform(10, 90), "best_loss": random.uniform(0, 1)}
         lost = ["average", "alpha", random.choice(("momentum", "squares"))]
