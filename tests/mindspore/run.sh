@@ -13,7 +13,7 @@ if [ ! -e $own/.ready ] || [ pyproject.toml -nt $own/.ready ]; then
         echo "MindSpore could not be installed; there are wheels of it for Linux and macOS, on PyPI. See the messages above." >&2
         exit 3
     fi
-    $own/bin/python -m ipykernel install --prefix .venv --name plic-mindspore --display-name "plic with MindSpore" > /dev/null
+    JUPYTER_PATH=$PWD/.venv/share/jupyter $own/bin/python -m ipykernel install --prefix .venv --name plic-mindspore --display-name "plic with MindSpore" > /dev/null
     touch $own/.ready
 fi
 $own/bin/python -m pytest tests/mindspore || exit 1 # and not pytest's own 3
