@@ -108,8 +108,8 @@ def required(project) -> set[str]:
 
 
 def packages(modules: set[str]) -> dict[str, set[str]]:
-    """Module -> the installed packages that it may come from; without the standard library and plic itself."""
-    roots = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"plic_lib"}
+    """Module -> the installed packages that it may come from; without the standard library and what is in this repository."""
+    roots = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"plic_lib", "plic_mindspore"}
     return {root: {re.sub(r"[_.]+", "-", name).lower() for name in ORIGINS.get(root, ())} for root in roots}
 
 
@@ -143,13 +143,17 @@ def test_an_extra_that_a_sentence_names_is_declared(project):
     assert {"jxl", "study", "train"} <= named <= project["optional-dependencies"].keys()
 
 
-def test_what_tests_and_notebooks_import_is_required(required):
+def test_what_tests_and_notebooks_import_is_required(required, project):
     sources = [path.read_text() for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tests/exercises/*.py"), *ROOT.glob("notebooks/*.py")]]
+    optional = set()  #: what a notebook that can be left out is about
     for path in NOTEBOOKS:
-        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        notebook = json.loads(path.read_text())
+        optional |= {notebook["metadata"]["package"]} if "package" in notebook["metadata"] else set()
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         sources += ["".join(line for line in cell["source"] if line[0] not in "%!") for cell in cells]
     found = packages({module for source in sources for module in imports(source)})
-    assert not [root for root, origin in found.items() if not origin & required]
+    assert optional <= project["optional-dependencies"].keys()
+    assert not [root for root, origin in found.items() if root not in optional and not origin & required]
 
 
 def test_constraints_name_everything_that_is_required(required):

@@ -1,6 +1,7 @@
 """How far the decoded pictures of a set are from the originals, the two taken as sets: KID and FID."""
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ class SetQuality:
     """KID and FID of a set of pictures, gathered picture by picture, where the networks' weights are there."""
 
     def __init__(self):
-        kinds = {net: functools.partial(metrics.lpips_patch_features, net=net) for net in ("alex", "squeeze")}
+        kinds: dict[str, Callable[[Tensor], Tensor]] = {
+            net: functools.partial(metrics.lpips_patch_features, net=net) for net in ("alex", "squeeze")
+        }
         kinds["inception"] = metrics.inception_patch_features
         self.kinds = {net: features for net, features in kinds.items() if not metrics.weights_fault(net)}
         self.originals = {net: [] for net in self.kinds}

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -135,6 +136,11 @@ def _steps(theta, inverse, level, gain="steps", inverse_gain="product", upper=No
     return m, paths[inverse_gain]
 
 
+def _steps_for_gains(theta, inverse, level):
+    m, other = even_steps(theta, inverse, level)
+    return 1 / m, other
+
+
 gain_3 = Exercise(
     even_steps,
     _level_maps,
@@ -166,7 +172,7 @@ gain_3 = Exercise(
         ),
         "steps for gains": (
             "these are the steps: the gain is one over the step",
-            lambda theta, inverse, level: (lambda m, other: (1 / m, other))(*even_steps(theta, inverse, level)),
+            _steps_for_gains,
         ),
     },
 )
@@ -179,6 +185,7 @@ def search(size, target):
     at_low, at_high, wanted = (torch.tensor(float(value)).log().item() for value in (size(low), size(high), target))
     if not at_low < wanted < at_high:
         return low if wanted <= at_low else high
+    level = low
     for _ in range(4):
         level = low + (high - low) * (wanted - at_low) / (at_high - at_low)
         found = torch.tensor(float(size(level))).log().item()
@@ -232,7 +239,7 @@ def _halved(size, target, rounds=16, larger=True):
     return low
 
 
-def _lines(size, target, more, of=float):
+def _lines(size, target, more, of: Callable[[float], float] = float):
     """Tries on straight lines of the size, or ``of`` it, over the level; after the first two, ``more``."""
     levels = [0.0, 2.0]
     sizes = [of(size(level)) for level in levels]

@@ -64,7 +64,7 @@ rate_1 = Exercise(
 
 def pooled_psnr(pairs):
     """All squared errors over the number of all values, then one logarithm."""
-    squares = sum(((x - x_hat) ** 2).sum() for x, x_hat in pairs)
+    squares = torch.stack([((x - x_hat) ** 2).sum() for x, x_hat in pairs]).sum()
     return -10 * torch.log10(squares / sum(x.numel() for x, _ in pairs))
 
 
@@ -86,7 +86,7 @@ def _decibels(mse):
 
 
 def _pooled_mse(pairs):
-    return sum(((x - y) ** 2).sum() for x, y in pairs) / sum(x.numel() for x, _ in pairs)
+    return torch.stack([((x - y) ** 2).sum() for x, y in pairs]).sum() / sum(x.numel() for x, _ in pairs)
 
 
 rate_2 = Exercise(

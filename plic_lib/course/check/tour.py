@@ -1,6 +1,7 @@
 """Exercises of 00_tour."""
 
 import random
+from typing import Literal
 
 import torch
 
@@ -32,7 +33,7 @@ def _files():
         )
 
 
-def _read(data, order="little", scale=1024, size=len):
+def _read(data, order: Literal["little", "big"] = "little", scale=1024, size=len):
     width, height, steps = (int.from_bytes(data[i : i + 2], order) for i in (10, 12, 14))
     return width, height, steps / scale, 8 * size(data) / (width * height)
 

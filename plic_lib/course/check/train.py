@@ -199,7 +199,7 @@ def shared_step(gradients, counts, largest):
     """A mean over n samples, times n, is their sum; one division makes a mean again. Only then is there a norm to be clipped: one
     for all tensors."""
     samples = sum(counts)
-    mean = [sum(n * g for n, g in zip(counts, parts)) / samples for parts in zip(*gradients)]
+    mean = [torch.stack([n * g for n, g in zip(counts, parts)]).sum(0) / samples for parts in zip(*gradients)]
     norm = torch.cat([g.flatten() for g in mean]).norm()
     return [g * min(1.0, largest / norm.item()) for g in mean]
 
