@@ -63,7 +63,7 @@ class Gather(nn.Cell):
 
 
 def fronts(height: int, width: int) -> Iterator[tuple[ndarray, ndarray]]:
-    """Rows and columns of the cells that can be decoded together, step by step: those with equal ``x + 3 y``."""
+    """Rows and columns of the cells that can be decoded together, step by step: those with equal ``j + 3 i`` (row i, column j)."""
     for step in range(width + 3 * height - 3):
         rows = np.arange(max(0, (step - width + 3) // 3), min(height - 1, step // 3) + 1)
         yield rows, step - 3 * rows
