@@ -253,3 +253,90 @@ results_4 = Exercise(
         ),
     },
 )
+
+
+def opposite_orders(count):
+    """One picture that fails decides the pooled figure, and weighs as little as any other in the mean."""
+    return [20.0] + [40.0] * (count - 1), [33.0] * count
+
+
+def _counts():
+    for _ in range(3):
+        yield (random.randrange(4, 13),)
+
+
+def _orders(function, count):
+    """Which of the two sets is ahead by a decibel or more, 1 or -1, by the mean and when pooled; and whether they are sets as asked."""
+    a, b = (torch.as_tensor(values, dtype=torch.float64) for values in function(count))
+    pooled = lambda p: -10 * float(torch.log10((10 ** (-p / 10)).mean()))
+    side = lambda gap: float(gap >= 1) - float(gap <= -1)
+    within = all(bool(((15 <= p) & (p <= 45)).all()) for p in (a, b))
+    sizes = len(a) == len(b) == count
+    return {"asked": float(sizes and within), "mean": side(float((a - b).mean())) if sizes else 0.0, "pooled": side(pooled(a) - pooled(b))}
+
+
+results_5 = Exercise(
+    opposite_orders,
+    _counts,
+    observe=_orders,
+    hint="Which pictures decide a pooled figure? Give one of the two codecs a single picture that goes wrong.",
+    rule="a is ahead of b by at least 1 dB in the mean, and behind it by at least 1 dB when the squared errors are averaged",
+    slips={
+        "exchanged": ("a and b are exchanged: a has to be ahead in the mean", lambda count: opposite_orders(count)[::-1]),
+        "same order": (
+            "both figures put a ahead; what would make its pooled figure fall, and its mean hardly?",
+            lambda count: ([40.0] * count, [33.0] * count),
+        ),
+        "too little spread": (
+            "a is ahead in the mean, but not a decibel behind when pooled: its worst picture has to be worse",
+            # pooled, both are at 33 dB
+            lambda count: ([-10 * math.log10(count * 10**-3.3 - (count - 1) * 10**-3.6)] + [36.0] * (count - 1), [33.0] * count),
+        ),
+        "too far down": (
+            "a is behind in both: its mean has to stay a decibel above b's",
+            lambda count: ([15.0] * 2 + [32.0] * (count - 2), [33.0] * count),
+        ),
+        "other sets": (
+            "return two lists of `count` figures each, between 15 and 45 dB",
+            lambda count: tuple(values[:2] for values in opposite_orders(count)),
+        ),
+    },
+)
+
+
+def break_even(saving, container_a, container_b):
+    """At equal files, p + a = (1 - saving) p + b for the p bytes of A's coded picture. So p is (b - a) / saving, and A's file has a
+    more."""
+    return (container_b - container_a) / saving + container_a
+
+
+def _containers():
+    for _ in range(4):
+        yield random.uniform(0.03, 0.25), random.randrange(20, 60), random.randrange(200, 400)
+
+
+results_6 = Exercise(
+    break_even,
+    _containers,
+    hint="Write down both files for a coded picture of p bytes in A. For which p are they equal?",
+    rule="the size of A's whole file at which B's whole file has as many bytes",
+    slips={
+        "coded picture": (
+            "these are the bytes of A's coded picture alone; its container belongs to the file",
+            lambda saving, a, b: (b - a) / saving,
+        ),
+        "A without container": (
+            "A's file has a container, too: only the difference of the two has to be made up for",
+            lambda saving, a, b: b / saving,
+        ),
+        "sign": ("the larger container has to be made up for, so the answer is positive", lambda saving, a, b: (a - b) / saving + a),
+        "saving of B": (
+            "the saving is a fraction of A's bytes, not of B's",
+            lambda saving, a, b: (b - a) * (1 - saving) / saving + a,
+        ),
+        "remaining part": (
+            "B keeps 1 - saving of A's bytes; what makes up for the container is what it saves",
+            lambda saving, a, b: (b - a) / (1 - saving) + a,
+        ),
+    },
+)
