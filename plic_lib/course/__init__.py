@@ -13,6 +13,7 @@ In reading order::
     turns     how long a turn of them takes
     floats    a codec whose probabilities are computed in float32, as notebook 05 breaks it
     optional  notebooks about a package that not everybody has
+    random_curves   what the exercises on curves and intervals are tried on
     check     exercises that check themselves
     tasks     parts of the library that a student edition asks for
     editions  solutions and student edition, made from the notebooks and the exercises

@@ -6,6 +6,7 @@ import random
 import torch
 
 from plic_lib.course.check.exercise import Exercise
+from plic_lib.course.random_curves import curves, drawn_means, interval, mean_gap, on_line, pairs_of_curves
 
 NOTEBOOK = "13_results"
 
@@ -67,46 +68,27 @@ def rate_for(rates, values, wanted):
     return torch.exp((1 - part) * torch.log(rates[right - 1]) + part * torch.log(rates[right]))
 
 
-def _rising(n: int, start: float, end: float) -> torch.Tensor:
-    """``n`` rising numbers from ``start`` to ``end`` at uneven steps, double."""
-    steps = torch.cumsum(0.3 + torch.rand(n, dtype=torch.float64), 0)
-    return start + (end - start) * (steps - steps[0]) / (steps[-1] - steps[0])
-
-
-def _curves():
-    for _ in range(4):
-        rates, values = torch.exp(_rising(5, -3, 0)), _rising(5, 25, 25 + 5 * random.uniform(1, 2))
-        k, part = random.randrange(4), random.choice((random.uniform(0.3, 0.42), random.uniform(0.58, 0.7)))
-        yield rates, values, float((1 - part) * values[k] + part * values[k + 1])
-
-
-def _on_line(rates, values, wanted, turned=False):
-    right = int((values < wanted).sum())
-    part = float((wanted - values[right - 1]) / (values[right] - values[right - 1]))
-    return torch.lerp(rates[right - 1], rates[right], 1 - part if turned else part)
-
-
 results_2 = Exercise(
     rate_for,
-    _curves,
+    curves,
     tolerance=(1e-3, 1e-4),
     hint="Which two points lie around the wanted quality, and how far between them is it? Walk that part of the way along the logarithm "
     "of the rate.",
     rule="on the straight line between the two points around the wanted quality, over the logarithm of the rate",
     slips={
-        "straight in the rate": ("this is straight over the rate itself; the axis is its logarithm", _on_line),
-        "logarithm": ("this is the logarithm of the rate; turn it back with exp", lambda r, v, wanted: _on_line(r.log(), v, wanted)),
+        "straight in the rate": ("this is straight over the rate itself; the axis is its logarithm", on_line),
+        "logarithm": ("this is the logarithm of the rate; turn it back with exp", lambda r, v, wanted: on_line(r.log(), v, wanted)),
         "nearest point": (
             "this is the rate of the nearest point; the wanted quality lies between two",
             lambda r, v, wanted: r[int((v - wanted).abs().argmin())],
         ),
         "part turned": (
             "the part of the way is counted from the wrong end: the nearer a point, the larger its weight",
-            lambda r, v, wanted: _on_line(r.log(), v, wanted, turned=True).exp(),
+            lambda r, v, wanted: on_line(r.log(), v, wanted, turned=True).exp(),
         ),
         "whole curve": (
             "this goes straight from the first point to the last; take the two points around the wanted quality",
-            lambda r, v, wanted: _on_line(r[[0, -1]].log(), v[[0, -1]], wanted).exp(),
+            lambda r, v, wanted: on_line(r[[0, -1]].log(), v[[0, -1]], wanted).exp(),
         ),
     },
 )
@@ -128,31 +110,9 @@ def bd_lines(rates, values, test_rates, test_values):
     return 100 * (torch.exp(torch.trapezoid(gap, grid) / (grid[-1] - grid[0])) - 1)
 
 
-def _mean_gap(rates, values, test_rates, test_values, low=max, high=min, axis=torch.log):
-    """Of lines over a quality range, by default the common one, on an axis of rates."""
-    grid = torch.linspace(low(float(values[0]), float(test_values[0])), high(float(values[-1]), float(test_values[-1])), 801)
-
-    def line(rates, values):
-        right = torch.searchsorted(values, grid.double()).clamp(1, len(values) - 1)
-        part = ((grid - values[right - 1]) / (values[right] - values[right - 1])).clamp(0, 1)
-        return torch.lerp(axis(rates)[right - 1], axis(rates)[right], part)
-
-    return float((line(test_rates, test_values) - line(rates, values)).mean())
-
-
-def _pairs_of_curves():
-    for test_range in ((26.5, 32), (27, 36), (23, 31)):  # inside the other one, or beside it
-        rates, values = torch.exp(_rising(6, -3, 0)), _rising(6, 25, 34)
-        test_rates, test_values = torch.exp(_rising(5, -2.6, 0.4)), _rising(5, *test_range)
-        # a factor between the codecs for which typical slips give answers far from each other
-        wanted = random.choice([-0.7, -0.3, 0.25, 0.6])
-        factor = math.exp(wanted - _mean_gap(rates, values, test_rates, test_values))
-        yield rates, values, test_rates * factor, test_values
-
-
 results_3 = Exercise(
     bd_lines,
-    _pairs_of_curves,
+    pairs_of_curves,
     tolerance=(0.005, 0.2),
     hint="Which qualities do both curves reach? Put both on one grid of qualities, as logarithms of the rate; the mean gap is the "
     "logarithm of a factor.",
@@ -160,28 +120,31 @@ results_3 = Exercise(
     slips={
         "sign": (
             "the sign of the gap is turned: positive where the tested codec needs more bytes than the anchor",
-            lambda *curves: 100 * math.expm1(-_mean_gap(*curves)),
+            lambda *both: 100 * math.expm1(-mean_gap(*both)),
         ),
-        "logarithm": ("this is the mean gap of the logarithms; exp turns it into a factor", lambda *curves: 100 * _mean_gap(*curves)),
-        "ratio": ("this is the ratio in per cent; a codec against itself gives 0", lambda *curves: 100 * math.exp(_mean_gap(*curves))),
+        "logarithm": ("this is the mean gap of the logarithms; exp turns it into a factor", lambda *both: 100 * mean_gap(*both)),
+        "ratio": (
+            "this is the ratio in per cent; a codec against itself gives 0",
+            lambda *both: 100 * math.exp(mean_gap(*both)),
+        ),
         "power of ten": (
             "natural logarithms are undone by exp, not by a power of 10",
-            lambda *curves: 100 * (10 ** _mean_gap(*curves) - 1),
+            lambda *both: 100 * (10 ** mean_gap(*both) - 1),
         ),
-        "fraction": ("this is a fraction; the answer is in per cent", lambda *curves: math.expm1(_mean_gap(*curves))),
+        "fraction": ("this is a fraction; the answer is in per cent", lambda *both: math.expm1(mean_gap(*both))),
         "not divided": (
             "this is the area between the curves; the mean gap is the area over the width of the common range",
             lambda r, v, tr, tv: (
-                100 * math.expm1(_mean_gap(r, v, tr, tv) * (min(float(v[-1]), float(tv[-1])) - max(float(v[0]), float(tv[0]))))
+                100 * math.expm1(mean_gap(r, v, tr, tv) * (min(float(v[-1]), float(tv[-1])) - max(float(v[0]), float(tv[0]))))
             ),
         ),
         "all qualities": (
             "beyond the end of a curve there is nothing to compare: average over the qualities that both curves reach",
-            lambda *curves: 100 * math.expm1(_mean_gap(*curves, low=min, high=max)),
+            lambda *both: 100 * math.expm1(mean_gap(*both, low=min, high=max)),
         ),
         "rates": (
             "this takes the gap of the rates themselves, in which the high rates drown the low ones; take their logarithms",
-            lambda r, v, tr, tv: 100 * _mean_gap(r, v, tr, tv, axis=lambda t: t) / float(_mean_gap(0 * r, v, r, v, axis=lambda t: t)),
+            lambda r, v, tr, tv: 100 * mean_gap(r, v, tr, tv, axis=lambda t: t) / float(mean_gap(0 * r, v, r, v, axis=lambda t: t)),
         ),
     },
 )
@@ -216,14 +179,6 @@ def _covers(seen, expected, a, b, draws):
     )
 
 
-def _interval(means, tail=0.025):
-    return means.quantile(tail), means.quantile(1 - tail)
-
-
-def _means(figures, draws):
-    return figures[torch.randint(len(figures), (draws, len(figures)))].mean(dim=1)
-
-
 results_4 = Exercise(
     paired_interval,
     _pictures,
@@ -233,23 +188,23 @@ results_4 = Exercise(
     hint="Draw pictures, not figures: with a picture come both its figures. How many are drawn, and how often?",
     rule="draw as many pictures as there are, with repetition, `draws` times; the quantiles 0.025 and 0.975 of the mean differences",
     slips={
-        "sign": ("the sign is turned: the difference is a - b", lambda a, b, n: _interval(_means(b - a, n))),
+        "sign": ("the sign is turned: the difference is a - b", lambda a, b, n: interval(drawn_means(b - a, n))),
         "unpaired": (
             "far too wide: draw the same pictures for a and b, so that what they share cancels",
-            lambda a, b, n: _interval(_means(a, n) - _means(b, n)),
+            lambda a, b, n: interval(drawn_means(a, n) - drawn_means(b, n)),
         ),
         "single pictures": (
             "this is the spread of single pictures; the interval is of the mean over all drawn pictures",
-            lambda a, b, n: _interval(a - b),
+            lambda a, b, n: interval(a - b),
         ),
-        "bounds exchanged": ("return the lower bound first", lambda a, b, n: _interval(_means(a - b, n))[::-1]),
+        "bounds exchanged": ("return the lower bound first", lambda a, b, n: interval(drawn_means(a - b, n))[::-1]),
         "90 %": (
             "this leaves 5 % on either side, so 90 % in the middle; 95 % leave 2.5 %",
-            lambda a, b, n: _interval(_means(a - b, n), 0.05),
+            lambda a, b, n: interval(drawn_means(a - b, n), 0.05),
         ),
         "extremes": (
             "these are the extremes of all draws; leave 2.5 % out on either side",
-            lambda a, b, n: _interval(_means(a - b, n), 0.0),
+            lambda a, b, n: interval(drawn_means(a - b, n), 0.0),
         ),
     },
 )
