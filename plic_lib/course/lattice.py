@@ -1,19 +1,27 @@
 """Notebook 10's lattice: how strong one is, and the toy that learns with and without pooling, recorded over five seeds.
 
-``python -m plic_lib.course.lattice`` trains the toys anew (some minutes) and writes ``data/results/lattice_toys.json``.
+``python -m plic_lib.course.lattice`` trains the toys anew (some minutes) and writes ``data/results/lattice_toys.json``. With a folder
+of the Kodak photographs (``python -m plic_lib.course.lattice KODAK``) it measures the skies of four of them instead, as every shipped
+model decodes them, and writes ``data/results/lattice_kodak.json``.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plic_lib import checkpoint, datasets, files, layers, metrics
+from plic_lib import checkpoint, codec, datasets, files, images, layers, metrics, shipped
 from plic_lib.study import record
 from plic_lib.training import losses
 
 SKY = (slice(None), slice(0, 112), slice(340, 556))  #: of the photograph "rocket": a smooth gradient
-RECORD = checkpoint.FOLDER.parent / "results" / "lattice_toys.json"
+RESULTS = checkpoint.FOLDER.parent / "results"
+RECORD = RESULTS / "lattice_toys.json"
 SEEDS, STEPS = 5, 1600
+SIDE = 130  #: of the pieces of sky below, in pixels: cells of 128, over which the grain of a film averages out
+KODAK = {"kodim09": (32, 352), "kodim16": (0, 320), "kodim19": (0, 0), "kodim21": (0, 608)}  #: top left of a piece of flat sky
 
 
 def checkerboard(x: Tensor, cell: int = 16) -> float:
@@ -63,8 +71,30 @@ def learn(pooled: bool, seed: int, steps: int) -> list[tuple[int, float, float]]
     return seen
 
 
-if __name__ == "__main__":
+def skies(model: checkpoint.TrainedModel, folder: str | Path, level: float = 1) -> dict[str, dict[str, float]]:
+    """``checkerboard`` over a whole piece of sky of each photograph in ``KODAK``, in grey levels: as it is, and as a file holds it."""
+    found = {}
+    for name, (top, left) in KODAK.items():
+        picture = images.read(Path(folder) / f"{name}.png")
+        decoded = codec.decode(model, codec.encode(model, picture, level))
+        both = {"original": picture, "decoded": decoded}
+        found[name] = {which: checkerboard(x[:, top : top + SIDE, left : left + SIDE], SIDE - 2) for which, x in both.items()}
+    return found
+
+
+def main(folder: str | None) -> None:
+    """Write the record of the toys, or of the skies of ``folder``."""
+    if folder is not None:
+        about = {"command": "python -m plic_lib.course.lattice KODAK", "level": 1, "side": SIDE, "top_left": KODAK}
+        models = [checkpoint.load(name) for name in shipped.available()]
+        about["models"] = {model.name: {"hash": model.hash, "skies": skies(model, folder)} for model in models}
+        files.write_json(RESULTS / "lattice_kodak.json", about)
+        return
     runs = [{"pooled": pooled, "seed": seed, "seen": learn(pooled, seed, STEPS)} for seed in range(SEEDS) for pooled in (False, True)]
     about = {"made_by": "python -m plic_lib.course.lattice", "steps": STEPS, "versions": record.versions(), "cpu": record.cpu()}
     files.write_json(RECORD, about | {"columns": ["step", "checkerboard, grey levels", "PSNR, dB"], "runs": runs})
     print(RECORD)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
