@@ -1,8 +1,8 @@
 """Notebook 10's lattice: how strong one is, and the toy that learns with and without pooling, recorded over five seeds.
 
 ``python -m plic_lib.course.lattice`` trains the toys anew (some minutes) and writes ``data/results/lattice_toys.json``. With a folder
-of the Kodak photographs (``python -m plic_lib.course.lattice KODAK``) it measures the skies of four of them instead, as every shipped
-model decodes them, and writes ``data/results/lattice_kodak.json``.
+of the Kodak photographs (``python -m plic_lib.course.lattice KODAK [MODEL ...]``) it measures the skies of four of them instead, as every
+shipped model and those named decode them, and writes ``data/results/lattice_kodak.json``.
 """
 
 import sys
@@ -82,12 +82,13 @@ def skies(model: checkpoint.TrainedModel, folder: str | Path, level: float = 1) 
     return found
 
 
-def main(folder: str | None) -> None:
-    """Write the record of the toys, or of the skies of ``folder``."""
+def main(folder: str | None, *more: str) -> None:
+    """Write the record of the toys, or of the skies of ``folder`` as shipped models and ``more`` decode them."""
     if folder is not None:
-        about = {"command": "python -m plic_lib.course.lattice KODAK", "level": 1, "side": SIDE, "top_left": KODAK}
-        models = [checkpoint.load(name) for name in shipped.available()]
-        about["models"] = {model.name: {"hash": model.hash, "skies": skies(model, folder)} for model in models}
+        models = {Path(name).stem: checkpoint.load(name) for name in (*shipped.available(), *more)}
+        command = " ".join(["python -m plic_lib.course.lattice KODAK", *(f"{Path(name).stem}.safetensors" for name in more)])
+        about = {"command": command, "level": 1, "side": SIDE, "top_left": KODAK}
+        about["models"] = {name: {"hash": model.hash, "skies": skies(model, folder)} for name, model in models.items()}
         files.write_json(RESULTS / "lattice_kodak.json", about)
         return
     runs = [{"pooled": pooled, "seed": seed, "seen": learn(pooled, seed, STEPS)} for seed in range(SEEDS) for pooled in (False, True)]
@@ -97,4 +98,4 @@ def main(folder: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main(*sys.argv[1:] or [None])
