@@ -159,7 +159,10 @@ def benchmarks() -> str:
     timed, columns = _timed(), (("encode_seconds", 2), ("decode_seconds", 2), ("megabytes_above_idle", 0))
     cells = lambda name, size: [show(timed.get((name, size), {}).get(column), digits) for column, digits in columns]
     beside = [[name, *cells(name, 1), *cells(name, 12)] for name in dict.fromkeys(name for name, _ in timed)]
-    training = compare.load("bench_training")["samples_per_second"]
+    training = compare.load("bench_training")
+    samples = training["samples_per_second"]
+    parts = {(row["where"], row["type"]): row for row in compare.load("bench_against")["rows"]}
+    here, fast = parts["here", "float32"], parts["here", "bfloat16"]
     return f"""{table(["model", "what", "plic (s)", "CompressAI (s)", "ratio"], rows)}
 
 {table(["picture", "encode (s per megapixel)", "decode (s per megapixel)"], growth)}
@@ -167,8 +170,10 @@ def benchmarks() -> str:
 {table(["codec", "1 MP: encode (s)", "decode (s)", "memory (MB)", "12 MP: encode (s)", "decode (s)", "memory (MB)"], beside)}
 
 Of the whole decoding with `mini`, {whole["latents"] / whole["decode"]:.0%} is getting the latents from the stream, the rest the generator.
-Training: {training["plic"]:.0f} samples a second with rate, L1 and LPIPS, {training["plic_without_perception"]:.0f} with L1 alone,
-{training["compressai"]:.0f} in CompressAI's loop."""
+With `--fast`, where the processor multiplies bfloat16, encoding takes {fast["encode_ratio"]:.2f} times and decoding {fast["decode_ratio"]:.2f} times as long
+([parts](../data/results/bench_against.json)); it costs {here["psnr"] - fast["psnr"]:.3f} dB.
+Training, samples a second: {samples["plic"]:.0f} with rate, L1 and LPIPS, {samples["plic_without_perception"]:.0f} with L1 alone; CompressAI's loop
+{samples["compressai_perceptual"]:.0f} and {samples["compressai"]:.0f}. SOAP in place of Adam adds {training["soap_overhead"]:.0%} to a step."""
 
 
 def course() -> str:
