@@ -129,7 +129,7 @@ def show(pictures: Mapping[str, Tensor], columns: int | None = None, zoom: int =
 
 def show_maps(
     maps: Mapping[str, Tensor],
-    unit: str,
+    unit: str | Sequence[str],
     zoom: int | None = None,
     columns: int | None = None,
     diverging: bool = False,
@@ -140,6 +140,7 @@ def show_maps(
     """Scalar maps (h, w) of one size side by side with a colour bar in ``unit``; the largest 0.5 % share the last colour.
 
     Args:
+        unit: of all maps, or a list with one for each that has a bar of its own.
         zoom: side of a value on the page in pixels; by default as large as a page of 900 pixels allows.
         diverging: zero is white, signs have colours.
         shared: one colour scale and one bar for all maps.
@@ -165,7 +166,8 @@ def show_maps(
     for axis, picture in zip(axes, beneath):
         reaching = (-0.5, width - 0.5, height - 0.5, -0.5)  # as the map will
         axis.imshow(images.to_image(picture), extent=reaching, interpolation="nearest", aspect="auto")
-    for axis, (title, values) in zip(axes, maps.items()):
+    units = [unit] * len(maps) if isinstance(unit, str) else unit
+    for axis, label, (title, values) in zip(axes, units, maps.items(), strict=True):
         limit = max(reach.values()) if shared else reach[title]
         low = -limit if diverging else 0
         colours = {"cmap": "RdBu_r" if diverging else "viridis", "vmin": low, "vmax": limit, "alpha": 0.5 if over else None}
@@ -175,7 +177,7 @@ def show_maps(
             place = figure.add_axes(
                 (box.x1 + GAP * pixel, box.y0, 10 * pixel, box.height), label="<colorbar>"
             )  # as matplotlib calls its own
-            figure.colorbar(drawn, cax=place, label=unit, extend="both" if diverging else "max")
+            figure.colorbar(drawn, cax=place, label=label, extend="both" if diverging else "max")
     return figure
 
 
