@@ -170,10 +170,11 @@ def benchmarks() -> str:
 {table(["codec", "1 MP: encode (s)", "decode (s)", "memory (MB)", "12 MP: encode (s)", "decode (s)", "memory (MB)"], beside)}
 
 Of the whole decoding with `mini`, {whole["latents"] / whole["decode"]:.0%} is getting the latents from the stream, the rest the generator.
-With `--fast`, where the processor multiplies bfloat16, encoding takes {fast["encode_ratio"]:.2f} times and decoding {fast["decode_ratio"]:.2f} times as long
-([parts](../data/results/bench_against.json)); it costs {here["psnr"] - fast["psnr"]:.3f} dB.
-Training, samples a second: {samples["plic"]:.0f} with rate, L1 and LPIPS, {samples["plic_without_perception"]:.0f} with L1 alone; CompressAI's loop
-{samples["compressai_perceptual"]:.0f} and {samples["compressai"]:.0f}. SOAP in place of Adam adds {training["soap_overhead"]:.0%} to a step."""
+With `--fast`, where the processor multiplies bfloat16, encoding takes {fast["encode_ratio"]:.2f} times as long and decoding
+{fast["decode_ratio"]:.2f} times ([parts](../data/results/bench_against.json)); it costs {here["psnr"] - fast["psnr"]:.3f} dB.
+Training, samples a second: {samples["plic"]:.0f} with rate, L1 and LPIPS, {samples["plic_without_perception"]:.0f} with L1 alone;
+CompressAI's loop {samples["compressai_perceptual"]:.0f} and {samples["compressai"]:.0f}. SOAP in place of Adam adds
+{training["soap_overhead"]:.0%} to a step."""
 
 
 def course() -> str:

@@ -74,10 +74,11 @@ class CodecTask(Task):
         first = number * recipe.batch + self.accelerator.process_index * len(x)
         seeds = [(recipe.seed << 40) + first + i for i in range(len(x))]
         output = self.shared_model(x, torch.full((1, 1), float(level), device=x.device), seeds)
-        bpp = losses.rate(output)
+        bpp = losses.rate(output, recipe.z_price(number))
         gan = self._adversarial(x, output.x_hat) if weights.gan else 0.0
         terms = self.picture_terms(number, x, output.x_hat, weights)._replace(rate=bpp, gan=gan)
-        figures = {"level": level, "alpha": weights.rate, "bpp": bpp} | {k: v for k, v in terms._asdict().items() if k != "rate"}
+        others = {name: value for name, value in terms._asdict().items() if name != "rate"}
+        figures = {"level": level, "alpha": weights.rate, "bpp": bpp, "z_bpp": output.z_bits.detach().sum() / x[:, 0].numel(), **others}
         figures = self.descend(number, losses.objective(weights, terms), figures)
         self.aux_optimizer.zero_grad(set_to_none=True)
         figures["aux"] = self.model.prior.loss()
