@@ -30,13 +30,22 @@ class RandomCrops(Dataset):
         size: side of the crops in pixels.
         downscale: smallest and largest factor; (1, 1) leaves the scale alone.
         keep: bytes of decoded pictures to keep in memory; the rest are read again each time.
+        smooth: share of the items that are no crops but smooth surfaces, which photographs hardly ever hold.
 
     Item: (3, size, size) in [0, 1].
     """
 
-    def __init__(self, folders: list[str], size: int, seed: int = 0, downscale: tuple[float, float] = (0.5, 1.0), keep: float = 0):
+    def __init__(
+        self,
+        folders: list[str],
+        size: int,
+        seed: int = 0,
+        downscale: tuple[float, float] = (0.5, 1.0),
+        keep: float = 0,
+        smooth: float = 0.0,
+    ):
         self.paths = [path for folder in folders for path in find(folder)]
-        self.size, self.seed, self.downscale = size, seed, downscale
+        self.size, self.seed, self.downscale, self.smooth = size, seed, downscale, smooth
         self.kept: dict[Path, Image.Image] = {}
         self.room = keep
 
@@ -50,6 +59,8 @@ class RandomCrops(Dataset):
 
     def __getitem__(self, k: int) -> Tensor:
         rng = np.random.default_rng([self.seed, k])
+        if self.smooth and rng.random() < self.smooth:
+            return self._surface(rng)
         image = self._open(int(rng.integers(len(self.paths))))
         # a window of size / factor pixels, scaled to size: cheaper than scaling the whole picture
         window = min(self.size / rng.uniform(*self.downscale), *image.size)
@@ -60,6 +71,15 @@ class RandomCrops(Dataset):
         crop = image.resize((self.size, self.size), Image.Resampling.BICUBIC, (left, top, left + window, top + window))
         x = images.to_tensor(crop)
         return x.flip(-1) if rng.random() < 0.5 else x
+
+    def _surface(self, rng: np.random.Generator) -> Tensor:
+        """Colours that run from corner to corner; half of the surfaces are grey, half of them even."""
+        corners = rng.integers(256, size=(2, 2, 3), dtype=np.uint8)
+        if rng.random() < 0.5:
+            corners[...] = corners[..., :1]
+        if rng.random() < 0.5:
+            corners[...] = corners[:1, :1]
+        return images.to_tensor(Image.fromarray(corners).resize((self.size, self.size), Image.Resampling.BILINEAR))
 
     def _open(self, index: int) -> Image.Image:
         """Picture ``index``, or the next one that can be read; a broken file is announced and passed over."""

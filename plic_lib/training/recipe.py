@@ -26,6 +26,7 @@ class Recipe:
     batch: int = 8  #: of all processes together
     crop: int = 256  #: pixels, a multiple of 64
     downscale: tuple[float, float] = (0.5, 1.0)
+    smooth: float = 0.0  #: share of the crops that are smooth surfaces; never shown any, a context model may lose its way on an even grey
     seed: int = 0
     optimizer: str = "adam"  #: of the networks: "adam" (the paper's) or "soap"
     learning_rate: float = 1e-4
@@ -84,6 +85,7 @@ class Recipe:
                 f"empty, or {each}, above 0",
             ),
             ("average", 0 <= self.average < 1, "in [0, 1)"),
+            ("smooth", 0 <= self.smooth < 1, "in [0, 1)"),
             ("hold", 0 <= self.hold <= self.ramp, "between 0 and ramp"),
             (
                 "z_free",

@@ -68,7 +68,7 @@ class Trainer:
                 f"--set batch={processes} is the smallest that can"
             )
         recipe = self.recipe
-        crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, keep=0 if workers else KEEP)
+        crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, 0 if workers else KEEP, recipe.smooth)
         self.listing, self.items = crops.listing(), task.dataset(crops)
         task.prepare(self.accelerator)
         self._resume(begin)
