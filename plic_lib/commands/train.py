@@ -22,11 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cooldown", type=common.at_least(1), metavar="N", help="with --branch: N last steps, over which the learning rate falls to zero"
     )
     parser.add_argument(
-        "--fresh-hyperprior",
-        action="store_true",
-        help="with --branch: hyper-encoder, hyper-decoder and prior start anew, where z has fallen silent",
-    )
-    parser.add_argument(
         "--save-every", type=common.at_least(1), default=500, metavar="N", help="steps between two saved states (default: %(default)s)"
     )
     parser.add_argument(
@@ -61,8 +56,6 @@ def run(options: argparse.Namespace) -> None:
     elif options.branch:
         begin = states.read(options.branch)
         recipe = Recipe.from_json(begin["recipe"]).branched(begin["step"], options.cooldown, options.set)
-        if options.fresh_hyperprior:
-            states.fresh_hyperprior_(begin, recipe.seed)
     else:
         common.known([options.preset], PRESETS, "preset")
         recipe = PRESETS[options.preset].replaced(options.set)

@@ -74,7 +74,7 @@ class CodecTask(Task):
         first = number * recipe.batch + self.accelerator.process_index * len(x)
         seeds = [(recipe.seed << 40) + first + i for i in range(len(x))]
         output = self.shared_model(x, torch.full((1, 1), float(level), device=x.device), seeds)
-        bpp = losses.rate(output, recipe.z_price(number))
+        bpp = losses.rate(output)
         gan = self._adversarial(x, output.x_hat) if weights.gan else 0.0
         terms = self.picture_terms(number, x, output.x_hat, weights)._replace(rate=bpp, gan=gan)
         others = {name: value for name, value in terms._asdict().items() if name != "rate"}

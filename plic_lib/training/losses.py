@@ -30,10 +30,10 @@ def objective(weights: Terms, losses: Terms) -> Tensor:
     return sum(weight * loss for weight, loss in zip(weights, losses))  # pyright: ignore[reportReturnType]
 
 
-def rate(output: Output, z_price: float = 1.0) -> Tensor:
-    """Estimated bits per pixel of a batch, y and z together; a bit of z counted as ``z_price``."""
+def rate(output: Output) -> Tensor:
+    """Estimated bits per pixel of a batch, y and z together."""
     batch, _, height, width = output.x_hat.shape
-    return (output.y_bits.sum() + z_price * output.z_bits.sum()) / (batch * height * width)
+    return (output.y_bits.sum() + output.z_bits.sum()) / (batch * height * width)
 
 
 def l1(x: Tensor, x_hat: Tensor) -> Tensor:

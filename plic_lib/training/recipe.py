@@ -57,9 +57,6 @@ class Recipe:
     lpips_start: float = 1.0
     hold: int = 0
     ramp: int = 400_000
-    #: z costs nothing up to the first of these steps and its full price from the second on. With that price from random
-    #: weights on, and a fast optimiser, z is given up before anything has learned to read it, and stays silent.
-    z_free: tuple[int, int] = (0, 0)
     precision: str = "no"  #: "bf16" runs encoder, generator, LPIPS and discriminator in bfloat16
 
     def __post_init__(self):
@@ -87,11 +84,6 @@ class Recipe:
             ("average", 0 <= self.average < 1, "in [0, 1)"),
             ("smooth", 0 <= self.smooth < 1, "in [0, 1)"),
             ("hold", 0 <= self.hold <= self.ramp, "between 0 and ramp"),
-            (
-                "z_free",
-                _numbers(self.z_free) and len(self.z_free) == 2 and 0 <= self.z_free[0] <= self.z_free[1],
-                "two steps, the first not later",
-            ),
             ("cooldown", 0 <= self.cooldown <= self.steps, "between 0 and steps"),
             ("lpips_shift", 0 <= self.lpips_shift <= self.crop - 48, "between 0 and crop - 48"),
             ("discriminator", self.discriminator >= 1, "at least 1"),
@@ -115,11 +107,6 @@ class Recipe:
             gan=self.gan if step >= self.gan_from else 0.0,
             mse=self.mse,
         )
-
-    def z_price(self, step: int) -> float:
-        """What a bit of z counts at a step, from 0 to 1."""
-        first, last = self.z_free
-        return 1.0 if step >= last else max(0.0, (step - first) / (last - first))
 
     def rate_factor(self, step: int) -> float:
         """What the learning rates are multiplied with at a step."""
@@ -145,8 +132,7 @@ class Recipe:
         """The same course in another number of steps: all times keep their proportion."""
         f = steps / self.steps
         times = {name: round(getattr(self, name) * f) for name in ("warmup", "cooldown", "gan_from", "hold", "ramp")}
-        free = tuple(round(step * f) for step in self.z_free)
-        return replace(self, steps=steps, decay=tuple((round(first * f), factor) for first, factor in self.decay), z_free=free, **times)
+        return replace(self, steps=steps, decay=tuple((round(first * f), factor) for first, factor in self.decay), **times)
 
     def replaced(self, changes: list[str]) -> "Recipe":
         """With ``FIELD=JSON`` changes, as typed after ``--set``. ``steps`` scales all times, before the other changes.

@@ -60,29 +60,6 @@ def restart(path: str | Path, out: str | Path) -> int:
     return state["step"]
 
 
-@torch.no_grad()
-def fresh_hyperprior_(state: dict, seed: int = 0) -> None:
-    """Start hyper-encoder, hyper-decoder and prior anew, in place: for a state whose z has fallen silent, always its medians.
-
-    The new hyper-decoder begins with what the old one says to such a z, and a tenth of its usual weights in the last layer, so
-    that nothing else is thrown off. As in a restart file, the optimisers forget.
-    """
-    recipe = Recipe.from_json(state["recipe"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh, old = Plic(recipe.widths), Plic(recipe.widths)
-    old.load_state_dict(average_of(state))
-    said = old.hyper_decoder(old.prior.medians.expand(1, -1, 4, 4))[0, :, 8, 8]  # far from the border
-    fresh.hyper_decoder[-1].weight *= 0.1  # pyright: ignore[reportOperatorIssue]
-    fresh.hyper_decoder[-1].bias.copy_(said)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    new = {name: value for name, value in fresh.state_dict().items() if name.startswith(("hyper_", "prior."))}
-    for part in ("model", "average"):
-        if part in state:
-            state[part].update({name: value.clone() for name, value in new.items()})
-    for optimizer in ("optimizer", "aux_optimizer"):
-        state.pop(optimizer, None)
-
-
 def start_from(name_or_path: str | Path) -> dict:
     """What a new stage begins with: a run's ``state.pt``, a restart file, or a checkpoint by name or path.
 
