@@ -23,7 +23,7 @@ RIVALS = (figures.ORANGE, figures.SKY, figures.GREEN, figures.PURPLE, "0.3", fig
 
 def draw(axis: Axes, result: dict, metric: str, others: Sequence[str] = (), limits: tuple[float, float] = (0.04, 0.7)) -> None:
     """Every codec's curve of one metric: ours solid and wide, measured rivals thin, recorded ones (``others``, of ``published``) dashed."""
-    ours = [name for name, found in result["codecs"].items() if found["hash"]]
+    ours = sorted(name for name, found in result["codecs"].items() if found["hash"])  # ``mini`` before what was made from it
     rivals = [name for name in result["codecs"] if name not in ours]
     colours = dict(zip(ours, (figures.RED, figures.BLUE, "black"))) | dict(zip(rivals, itertools.cycle(RIVALS)))
     for name in result["codecs"]:
