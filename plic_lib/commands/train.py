@@ -55,7 +55,10 @@ def run(options: argparse.Namespace) -> None:
         recipe = Recipe.from_json(states.read(Path(options.out) / "state.pt")["recipe"])
     elif options.branch:
         begin = states.read(options.branch)
-        recipe = Recipe.from_json(begin["recipe"]).branched(begin["step"], options.cooldown, options.set)
+        before = Recipe.from_json(begin["recipe"])
+        recipe = before.branched(begin["step"], options.cooldown, options.set)
+        if recipe.alphas != before.alphas:
+            begin["alphas"] = list(recipe.alphas)  # in place of those that the run had been steered to
     else:
         common.known([options.preset], PRESETS, "preset")
         recipe = PRESETS[options.preset].replaced(options.set)
