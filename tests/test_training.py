@@ -514,3 +514,27 @@ def test_commands_branch_and_go_on(folder, tmp_path):
     assert main(branch) == 0
     assert main(["restart", str(tmp_path / "end" / "state.pt"), str(tmp_path / "small.pt")]) == 0
     assert states.read(tmp_path / "small.pt")["step"] == 6
+
+
+def test_a_branch_s_own_alphas_count(folder, tmp_path):
+    """In place of those that the run had been steered to."""
+    killed_after(trained(replace(FULL, steps=100, cooldown=0), folder, tmp_path / "run"), 4, save_every=4, check_every=4)
+    branch = ["train", "--branch", str(tmp_path / "run" / "state.pt"), "--cooldown", "1", "--data", str(folder)]
+    assert main([*branch, "--out", str(tmp_path / "same")]) == 0
+    assert main([*branch, "--out", str(tmp_path / "other"), "--set", "alphas=[3,2,1]"]) == 0
+    before, same, other = (states.read(tmp_path / name / "state.pt")["alphas"] for name in ("run", "same", "other"))
+    assert same == before != [3, 2, 1] and other == [3, 2, 1]
+
+
+def test_a_recipe_of_another_version_is_refused():
+    text = json.dumps(json.loads(RECIPE.to_json()) | {"speed_of_light": 1})
+    with pytest.raises(UsageError, match="another version of plic: this one does not know speed_of_light"):
+        Recipe.from_json(text)
+
+
+def test_some_crops_are_smooth_surfaces(folder):
+    """About as many as asked for: without steps and noise."""
+    with pytest.warns(UserWarning, match="broken.jpg"):
+        crops = RandomCrops([folder], 64, smooth=0.25)
+        bends = torch.stack([crops[k].diff(n=2, dim=-1).abs().max() for k in range(200)])
+    assert 30 < (bends < 2.5 / 255).sum() < 70

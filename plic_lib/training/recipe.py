@@ -165,6 +165,8 @@ class Recipe:
         """The inverse of ``to_json``. Fields that came later than the text have their defaults, which change nothing."""
         values: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(text).items()}
         values["widths"] = Widths(**values["widths"])
+        if unknown := values.keys() - {field.name for field in fields(cls)}:
+            raise UsageError(f"a recipe of another version of plic: this one does not know {', '.join(sorted(unknown))}")
         return cls(**values)
 
 
