@@ -173,7 +173,7 @@ def test_shipped_model_is_small_and_described(mini):
     path = checkpoint.find("mini")
     assert path.stat().st_size <= 12e6
     card = path.with_suffix(".md").read_text()
-    assert mini.hash[:8] in card and str(mini.about["step"]) in card
+    assert mini.hash[:8] in card and f"{mini.about['step']:,} steps" in card
 
 
 def test_header_is_within_32_bytes():

@@ -34,7 +34,7 @@ def test_bfloat16_costs_next_to_nothing(mini):
     data, quick_data = codec.encode(plain, x, 2), codec.encode(quick, x, 2)
     decoded, quickly = codec.decode(plain, data), codec.decode(quick, data)
     quality = metrics.psnr(x, decoded)
-    assert not torch.equal(decoded, quickly) and metrics.psnr(x, quickly) == pytest.approx(quality, abs=0.01)
+    assert not torch.equal(decoded, quickly) and metrics.psnr(x, quickly) == pytest.approx(quality, abs=0.02)
     assert metrics.psnr(x, codec.decode(plain, quick_data)) == pytest.approx(quality, abs=0.1)
     assert len(quick_data) == pytest.approx(len(data), rel=0.01)
 
