@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from plic_lib.course import lattice
@@ -25,6 +26,18 @@ def test_pooled_toys_begin_and_end_with_less_of_it():
     assert [step for step, *_ in plain] == list(range(21))
     assert pooled[0][1] < 0.1 * plain[0][1] and pooled[-1][1] < 0.5 * plain[-1][1]
     assert all(seen[-1][2] > seen[0][2] for seen in (plain, pooled)), "both learn"
+
+
+def test_the_record_of_skies_is_of_the_shipped_model(mini):
+    recorded = json.loads((lattice.RESULTS / "lattice_kodak.json").read_text())
+    assert recorded["models"]["mini"]["hash"] == mini.hash and recorded["versions"]["torch"]
+    assert all(set(model["skies"]) == set(lattice.KODAK) for model in recorded["models"].values())
+
+
+def test_skies_are_what_the_record_says(mini, kodak):
+    recorded = json.loads((lattice.RESULTS / "lattice_kodak.json").read_text())["models"]["mini"]["skies"]
+    for name, sky in lattice.skies(mini, kodak[0].parent).items():
+        assert sky == pytest.approx(recorded[name], abs=0.01)
 
 
 def test_the_record_is_whole_and_says_where_it_comes_from():

@@ -87,7 +87,7 @@ def main(folder: str | None, *more: str) -> None:
     if folder is not None:
         models = {Path(name).stem: checkpoint.load(name) for name in (*shipped.available(), *more)}
         command = " ".join(["python -m plic_lib.course.lattice KODAK", *(f"{Path(name).stem}.safetensors" for name in more)])
-        about = {"command": command, "level": 1, "side": SIDE, "top_left": KODAK}
+        about = {"command": command, "level": 1, "side": SIDE, "top_left": KODAK, "versions": record.versions()}
         about["models"] = {name: {"hash": model.hash, "skies": skies(model, folder)} for name, model in models.items()}
         files.write_json(RESULTS / "lattice_kodak.json", about)
         return
