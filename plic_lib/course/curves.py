@@ -68,14 +68,12 @@ def training_figure(rows: Sequence[dict], path: str | Path) -> None:
     """
     checks = [{"thousands": row["step"] / 1000, **row["check"]} for row in rows if "check" in row]
     panels = {"bits per pixel": ["bpp"], "LPIPS (dashed: SqueezeNet's)": ["lpips", "lpips_squeeze"], "PSNR (dB)": ["psnr"]}
-    measured = {metric for row in checks for metric, value in row.items() if value is not None}  # LPIPS: where it is trained on
-    panels = {label: [m for m in metrics if m in measured] for label, metrics in panels.items() if measured.intersection(metrics)}
     with plt.rc_context({"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, axes = plt.subplots(1, len(panels), figsize=(11 * len(panels) / 3, 3.2))
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
         for axis, (label, metrics) in zip(axes, panels.items()):
             for level, colour in enumerate((figures.BLUE, figures.ORANGE, figures.GREEN)):
                 for metric, style in zip(metrics, ("-", "--")):
-                    found = [(row["thousands"], row[metric]) for row in checks if row["level"] == level and row.get(metric) is not None]
+                    found = [(row["thousands"], row[metric]) for row in checks if row["level"] == level and row[metric] is not None]
                     axis.plot(*zip(*found), style, color=colour, label=f"level {level}" if style == "-" else None)
             axis.set(xlabel="steps (thousands)", ylabel=label)
         axes[0].set_yscale("log")
@@ -91,4 +89,6 @@ def training_figure(rows: Sequence[dict], path: str | Path) -> None:
 if __name__ == "__main__":
     results_figure(compare.load("kodak"), compare.FOLDER / "kodak.png")
     for name, model in shipped.available().items():
+        if f"({name}.png)" not in model.with_suffix(".md").read_text():
+            continue
         training_figure(files.read_json_lines(compare.FOLDER / f"{name}_training.jsonl"), model.with_suffix(".png"))
