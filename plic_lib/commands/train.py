@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=common.at_least(0),
         default=0,
-        help="processes that load pictures; 0 loads them here and keeps up to 4 GiB of decoded ones (default: %(default)s)",
+        help="processes that load pictures; 0 loads them here. In all, up to 4 GiB of decoded ones are kept (default: %(default)s)",
     )
     parser.add_argument("--compile", action="store_true", help="compile the networks: pays on a GPU")
     parser.add_argument("--tensorboard", action="store_true", help="write the log for TensorBoard too (pip install tensorboard)")

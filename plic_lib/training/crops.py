@@ -14,7 +14,7 @@ from plic_lib import images
 from plic_lib.datasets import find
 from plic_lib.errors import ImageError
 
-#: Bytes of decoded pictures that a training without loading processes keeps in memory.
+#: Bytes of decoded pictures that a training keeps in memory, in all its loading processes together.
 KEEP = 4 * 2**30
 
 

@@ -170,8 +170,9 @@ def _towards(factor: float):
 
     @torch.no_grad()
     def update(averaged: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
+        done = int(steps)  # once: on a GPU, each look at a number waits for all that is under way
         for mean, value in zip(averaged, current):
-            mean.lerp_(value, 1 - min(factor, (1 + int(steps)) / (10 + int(steps))))
+            mean.lerp_(value, 1 - min(factor, (1 + done) / (10 + done)))
 
     return update
 

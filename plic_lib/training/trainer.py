@@ -42,7 +42,7 @@ class Trainer:
         folders: where the training pictures are.
         out: folder for ``state.pt`` (resume), ``log.jsonl`` and ``samples/``.
         begin: a whole state (``states.read``) to go on from where ``out`` has none yet: a branch of another run.
-        workers: processes that load pictures; 0 loads them here, and keeps up to ``crops.KEEP`` bytes of decoded ones.
+        workers: processes that load pictures, 0 loads them here; together they keep up to ``crops.KEEP`` bytes of decoded ones.
         tensorboard: write the log for TensorBoard too.
     """
 
@@ -68,7 +68,7 @@ class Trainer:
                 f"--set batch={processes} is the smallest that can"
             )
         recipe = self.recipe
-        crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, 0 if workers else KEEP, recipe.smooth)
+        crops = RandomCrops(folders, recipe.crop, recipe.seed, recipe.downscale, KEEP // max(workers, 1), recipe.smooth)
         self.listing, self.items = crops.listing(), task.dataset(crops)
         task.prepare(self.accelerator)
         self._resume(begin)
