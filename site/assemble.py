@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("docs/*.md", "data/checkpoints/*.md", "data/training/*.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-TEXT.md")
+PAGES = ("docs/*.md", "data/checkpoints/*.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-TEXT.md")
 PICTURES = ("docs/figures/*", "data/results/*.jpg", "data/results/*.png", "data/checkpoints/*.png")
 CONTROL = "application/vnd.jupyter.widget-view+json"
 INSTEAD = "*Here stands a control that moves in a running notebook; the pictures above show its range.*"
