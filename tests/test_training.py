@@ -259,6 +259,7 @@ def test_two_processes_end_as_one(folder, tmp_path):
         "lpips=0",
         "gan_from=5",
         "discriminator=8",
+        "discriminator_rate=2e-5",
     ]
     train = ["-m", "plic_lib", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes"]
