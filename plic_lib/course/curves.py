@@ -80,7 +80,7 @@ def training_figure(rows: Sequence[dict], path: str | Path) -> None:
         axes[0].yaxis.set_major_locator(FixedLocator([0.05, 0.1, 0.2, 0.5]))
         axes[0].yaxis.set_major_formatter("{x:g}")
         axes[0].yaxis.set_minor_formatter(NullFormatter())
-        axes[0].legend(frameon=False)
+        axes[1].legend(frameon=False, loc="upper right")  # where LPIPS has come down
         with files.whole(path) as file:
             figure.savefig(file, format="png", dpi=110)
         plt.close(figure)
