@@ -152,6 +152,23 @@ def test_what_a_lesson_names_exists():
     assert questions == answered == [str(n) for n in range(1, 16)]
 
 
+def test_every_notebook_has_its_misconceptions():
+    rows = (ROOT / "docs/teaching.md").read_text().partition("## Misconceptions")[2].partition("\n## ")[0]
+    assert sorted(set(re.findall(r"^\| (\d\d) \| \".+\" \| .+ \|$", rows, re.M))) == [name[:2] for name in syllabus.COURSE]
+
+
+def test_who_installs_for_the_notebooks_keeps_the_clone():
+    """They read records from data/results, which no wheel carries."""
+    lines = [line for path in PAGES for block in blocks(path, "(?:sh)?") for line in block.splitlines() if "[course]" in line]
+    assert lines and all("-e " in line for line in lines)
+
+
+def test_a_class_has_memory_for_the_notebooks():
+    named = float(re.findall(r"kernels of notebooks were seen to take up to ([\d.]+) GB", (ROOT / "docs/running.md").read_text())[0])
+    seen = [found["megabytes"] for found in compare.load("notebook_seconds").values()]
+    assert 900 * named < max(seen) < 1100 * named
+
+
 def test_the_drawing_shows_what_the_notebooks_need():
     assert (ROOT / "docs/figures/needs.svg").read_text() == syllabus.drawing()
     assert [path.stem for path in sorted(ROOT.glob("notebooks/*.ipynb"))] == list(syllabus.COURSE)
