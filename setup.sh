@@ -23,7 +23,7 @@ done
 
 case "$(uname -s)" in
     Linux | Darwin) ;;
-    *) stop "this system is $(uname -s); CompressAI has wheels for Linux and macOS only. On Windows use WSL2, see README.md" ;;
+    *) stop "this system is $(uname -s); CompressAI has wheels for Linux and macOS only. On Windows use WSL2, see docs/running.md" ;;
 esac
 "$python" - <<'EOF' || stop "this Linux has a C library older than glibc 2.34 (or another one, as Alpine does), which CompressAI's wheel needs; use a newer distribution, such as Ubuntu 22.04 or Debian 12"
 import platform, sys
