@@ -4,6 +4,7 @@ For notebook 05, which shows what becomes of its files; the codec itself uses ``
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,19 +18,11 @@ from plic_lib.quantise import GRID
 from plic_lib.tables import LOG_SCALE_STEP, SCALES
 
 
-def place(scales: Tensor) -> Tensor:
-    """Where scales lie among the codec's 128: 34.2 is nearest to number 34, and 34.5 is at the edge of two.
-
-    >>> place(torch.tensor([0.11, 1.0, 64.0])).round(decimals=2)
-    tensor([  0.0000,  44.0300, 127.0000])
-    """
-    return torch.log(scales / SCALE_MIN) / LOG_SCALE_STEP
-
-
 class FloatNetworks:
     """Hyper-decoder, context and gather in float32, for ``coding.encode`` and ``coding.decode``.
 
-    ``seen`` collects what was computed for each front: mean, left and right scale, (3, cells, M).
+    ``seen`` collects the places of each front before they are rounded, (3, cells, M): 64 * mean, and where left and right
+    scale lie among the codec's 128. 34.2 is rounded to 34, 34.7 to 35, and 34.5 is at the edge of two.
 
     Args:
         networks: of a trained model.
@@ -54,9 +47,10 @@ class FloatNetworks:
         """64 * means, numbers of left and right table, (n, M) each, from n rows of features and 64 * y_hat at ``TAPS``, (n, 12M)."""
         about = F.linear((neighbours / GRID).float(), self.matrix, self.networks.context.bias)
         joined = torch.cat([features, about], dim=1)[:, self.order]
-        means, *scales = (t[0, ..., 0].T for t in self.gather(joined.T[None, ..., None]))
-        self.seen.append(torch.stack([means, *scales]))
-        return (GRID * means).double(), *(torch.round(place(s)).clamp(0, SCALES - 1).double() for s in scales)
+        means, *scales = self.gather.layers(joined.T[None, ..., None])[0, ..., 0].T.chunk(3, dim=1)  # scales: their logarithms
+        numbers = [((s - math.log(SCALE_MIN)) / LOG_SCALE_STEP).clamp(0, SCALES - 1) for s in scales]
+        self.seen.append(torch.stack([GRID * means, *numbers]))
+        return tuple(torch.round(self.seen[-1]).double())
 
 
 @contextmanager
