@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make .venv with everything that requirements.txt names. Quick when there is nothing to do.
 #   PYTHON=python3.12 ./setup.sh   uses that interpreter
-#   TORCH=cpu ./setup.sh           takes PyTorch's CPU-only build (Linux: 200 MB instead of some GB)
+#   TORCH=cpu ./setup.sh           takes PyTorch's CPU-only build (Linux: without NVIDIA's libraries, which are some GB)
 set -eu
 cd "$(dirname "$0")"
 
