@@ -244,7 +244,7 @@ def fit(t):
     $-n\log(\sigma_l + \sigma_r) - Q_l / 2\sigma_l^2 - Q_r / 2\sigma_r^2$, with $Q_l$ and $Q_r$ the sums of squares on either side.
     Its derivatives are zero where $Q_l/\sigma_l^3 = Q_r/\sigma_r^3 = n/(\sigma_l + \sigma_r)$. The first equation gives the ratio
     $\rho = \sigma_r/\sigma_l = (Q_r/Q_l)^{1/3}$, the second $\sigma_l^2 = Q_l(1 + \rho)/n$. The ratio of
-    `fit(claimed(2, 4))` is that of the lowest point of the red curve in section 5 of the notebook, well below four."""
+    `fit(claimed(2, 4))` is that of the lowest point of the red curve in section 5 of the notebook, below four."""
     q_left, q_right = (t[t < 0] ** 2).sum(), (t[t > 0] ** 2).sum()
     ratio = (q_right / q_left) ** (1 / 3)
     left = (q_left * (1 + ratio) / len(t)).sqrt()
