@@ -119,7 +119,7 @@ def test_a_step_of_all_optimisers(tasks, batch, monkeypatch):
             settled = (sizes == 0) | (sizes > 1e-3 * np.sqrt((sizes**2).mean()))
             undecided += int((~settled).sum())
         moved[name] = ((parameter.asnumpy() - before[name].numpy()) * settled, (after - before[name]).numpy() * settled)
-    assert undecided < 0.03 * sum(theirs.size for _, theirs in moved.values())
+    assert undecided < 0.05 * sum(theirs.size for _, theirs in moved.values())
     assert_alike(moved)
 
 
