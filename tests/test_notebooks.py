@@ -66,7 +66,7 @@ def test_saved_outputs_are_complete_and_in_order(notebook):
 
 def test_they_fit_into_a_repository():
     """Pictures that one can judge take room; all notebooks together stay a clone of seconds."""
-    assert sum(path.stat().st_size for path in NOTEBOOKS) <= 1_400_000 * len(NOTEBOOKS)
+    assert sum(path.stat().st_size for path in NOTEBOOKS) <= 20_000_000
 
 
 def test_it_checks_what_it_claims(notebook):
