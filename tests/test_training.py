@@ -251,7 +251,7 @@ def test_two_processes_end_as_one(folder, tmp_path):
     """
     settings = [
         "steps=20",
-        "learning_rate=2e-5",
+        "learning_rate=5e-6",
         "gan=0.005",
         "batch=2",
         "crop=64",
@@ -259,7 +259,7 @@ def test_two_processes_end_as_one(folder, tmp_path):
         "lpips=0",
         "gan_from=5",
         "discriminator=8",
-        "discriminator_rate=2e-5",
+        "discriminator_rate=5e-6",
     ]
     train = ["-m", "plic_lib", "train", "--preset", "mini-gan", "--from", "mini", "--data", str(folder), "--set", *settings, "--out"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes"]
@@ -387,7 +387,7 @@ def test_a_state_that_is_none_is_refused(tmp_path):
         ("crop=100", "a multiple of 64"),
         ("learning_rate=NaN", "learning_rate is a number"),
         ("optimizer=sgd", "adam or soap"),
-        ("lpips_shift=100", "between 0 and crop"),
+        ("lpips_shift=209", "between 0 and crop"),
         ("alphas=[[1,2],3,4]", "one number for each of the 3 levels"),
         ("targets=[0,0.1,0.2]", "above 0"),
         ("decay=[1000,0.5]", "a list of pairs"),

@@ -90,6 +90,13 @@ def test_the_rate_explorer_of_the_tour(lab, model):
     page.page.keyboard.press("Home")
     page.wait()
     assert page.kernel("explorer.canvas.position") == 0
+
+    # another model writes the file
+    explorer.get_by_role("button", name="mini-mse").click()
+    page.wait()
+    data = page.kernel(read.format("shown"))
+    assert close(right_of_line(of_page(page, canvas), 0.0), right_of_line(decoded(checkpoint.load("mini-mse"), data), 0.0))
+    assert "mini-mse" in explorer.locator(".widget-html").last.inner_text()
     assert page.all_errors() == []
     page.close()
 
