@@ -1,7 +1,7 @@
 """Gather the pages of the site: ``python site/assemble.py OUT`` copies them as they lie in the repository, so that their links hold.
 
 Notebooks come with the outputs that they have; nothing is executed. What a page cannot show is replaced: a live control by a sentence,
-and a link to a module of the library by one to its page of the reference.
+and a link to a module of the library by one to its page of the reference. In a notebook the first use of each term leads to the glossary.
 """
 
 import json
@@ -17,6 +17,17 @@ PICTURES = ("docs/figures/*", "data/results/*.jpg", "data/results/*.png", "data/
 CONTROL = "application/vnd.jupyter.widget-view+json"
 INSTEAD = "*Here stands a control that moves in a running notebook; the pictures above show its range.*"
 SHORT = "Figure; what to see in it is described in the text that follows."
+GLOSSARY = Path("docs/glossary.md")
+#: an item of a list, or a row of a table below its head: its mark, its text, and in this the name
+ENTRY = re.compile(r"^(- (?=\*\*)|\| (?!.*\n\|-))(\**(.+?)(?:\*\*| \|).*)", re.M)
+#: these count as terms only in the notebooks that their entries name
+EVERYDAY = set("Branch Cell Checkerboard Edge Estimate Freeze Frequency Front Mode Noise Price Ramp Rank Scale Spill State Table".split())
+#: headings and sources, code, formulas, links, addresses, HTML with what it holds; and words that only look like a term
+NO_TERM = (
+    r"^(?:#|\*\*References)[^\n]*|```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$"
+    r"|\[[^\]]*\]\([^)]*\)|https?://\S+|<(?P<tag>\w+).*?</(?P=tag)>|<[^>]*>"
+    r"|(?:grey|256) levels|gathers|its phase|random generator"
+)
 
 
 def assemble(out: Path) -> None:
@@ -29,9 +40,14 @@ def assemble(out: Path) -> None:
     modules = [module.removesuffix(".__init__") for module in modules if not module.endswith("__main__")]
     for path in (path for pattern in PAGES for path in sorted(ROOT.glob(pattern))):
         _write(out, path.relative_to(ROOT), linked(out, path, path.read_text()).encode())
+    glossary = (out / GLOSSARY).read_text()
+    _write(out, GLOSSARY, ENTRY.sub(lambda entry: f'{entry[1]}<a id="{anchor(entry)}"></a>{entry[2]}', glossary).encode())
     notebooks = [*sorted(ROOT.glob("notebooks/*.ipynb")), *sorted(ROOT.glob("notebooks/solutions/*.ipynb"))]
     for path in notebooks:
-        _write(out, path.relative_to(ROOT), json.dumps(still(out, path)).encode())
+        notebook = still(out, path)
+        if path.parent.name == "notebooks":
+            explain(notebook, terms(glossary, path.stem[:2]))
+        _write(out, path.relative_to(ROOT), json.dumps(notebook).encode())
     for module in modules:
         _write(out, Path(f"api/{module}.md"), reference(module).encode())
     _write(out, Path("api/index.md"), contents("The library", {"": [f"{module}" for module in modules]}).encode())
@@ -102,6 +118,40 @@ def still(out: Path, path: Path) -> dict:
         if texts:
             cell["metadata"]["mystnb"] = {"image": {"alt": " ".join(dict.fromkeys(texts))}}
     return notebook
+
+
+def anchor(entry: re.Match) -> str:
+    """Of an entry of the glossary: the words of its name."""
+    return "-".join(re.findall(r"\w+", entry[3]))
+
+
+def singular(term: str) -> str:
+    """One form of a term, however it is written."""
+    return (term[0].upper() + term[1:]).removesuffix("s")
+
+
+def terms(glossary: str, number: str) -> dict[str, str]:
+    """The terms that a notebook may use, and the anchors of their entries."""
+    items = [entry for entry in ENTRY.finditer(glossary) if entry[1] == "- "]
+    names = {singular(name): entry for entry in items for name in entry[3].split(", ")}
+    return {name: anchor(entry) for name, entry in names.items() if name not in EVERYDAY or number in entry[2].rpartition("[")[2]}
+
+
+def explain(notebook: dict, anchors: dict[str, str]) -> None:
+    """Let the first use of each term in a notebook's prose lead to the glossary; of terms that overlap the longest counts."""
+    seen = set()
+    names = "|".join(f"(?i:{re.escape(name[0])}){re.escape(name[1:])}s?" for name in sorted(anchors, key=len, reverse=True))
+
+    def lead(match: re.Match) -> str:
+        name = match["term"] and singular(match["term"])
+        if name is None or name in seen:
+            return match[0]
+        seen.add(name)
+        return f'<a class="term" href="../docs/glossary.html#{anchors[name]}">{match[0]}</a>'
+
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = re.sub(rf"{NO_TERM}|(?<![\w-])(?P<term>{names})(?![\w-])", lead, cell["source"], flags=re.M | re.S)
 
 
 def reference(module: str) -> str:
