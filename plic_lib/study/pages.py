@@ -172,7 +172,8 @@ def benchmarks() -> str:
 Of the whole decoding with `mini`, {whole["latents"] / whole["decode"]:.0%} is getting the latents from the stream, the rest the generator.
 With `--fast`, where the processor multiplies bfloat16, encoding takes {fast["encode_ratio"]:.2f} times as long and decoding
 {fast["decode_ratio"]:.2f} times ([parts](../data/results/bench_against.json)); it costs {here["psnr"] - fast["psnr"]:.3f} dB.
-Training, samples of {training["crop"]} × {training["crop"]} a second: {samples["plic"]:.1f} with rate, L1 and LPIPS, {samples["plic_without_perception"]:.1f} with L1 alone;
+Training, samples of {training["crop"]} × {training["crop"]} a second: {samples["plic"]:.1f} with rate, L1 and LPIPS,
+{samples["plic_without_perception"]:.1f} with L1 alone;
 CompressAI's loop {samples["compressai_perceptual"]:.1f} and {samples["compressai"]:.1f}. SOAP in place of Adam adds
 {training["soap_overhead"]:.0%} to a step."""
 
