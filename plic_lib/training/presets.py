@@ -39,8 +39,8 @@ PRESETS = {
     ),
 }
 # The second stage of ``mini``: starts from it (``--from mini``), with its L1 and the alphas that its levels were steered to, and a
-# discriminator of a quarter of the paper's width. Weight and rate of that one are by short pilots: at the paper's weight
-# (gan=5e-4), beside our LPIPS, it hardly moves anything (the card of mini-gan has what was tried).
+# discriminator of a quarter of the paper's width. Its weight is by short pilots: at the paper's (gan=5e-4), beside our LPIPS, it
+# hardly moves anything (the card of mini-gan has what was tried).
 PRESETS["mini-gan"] = replace(
     PRESETS["mini"],
     steps=5000,
@@ -48,7 +48,6 @@ PRESETS["mini-gan"] = replace(
     learning_rate=5e-5,
     warmup=0,
     decay=((2500, 0.4), (3750, 0.15), (4500, 0.05)),
-    average=0.0,
     alphas=(2.41, 0.56, 0.082),
     targets=(),
     alpha_start=1.0,
@@ -58,5 +57,4 @@ PRESETS["mini-gan"] = replace(
     ramp=0,
     gan=2e-2,
     discriminator=16,
-    discriminator_rate=4e-4,
 )
