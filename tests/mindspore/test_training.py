@@ -119,6 +119,7 @@ def test_a_step_of_all_optimisers(tasks, batch, monkeypatch):
             settled = (sizes == 0) | (sizes > 1e-3 * np.sqrt((sizes**2).mean()))
             undecided += int((~settled).sum())
         moved[name] = ((parameter.asnumpy() - before[name].numpy()) * settled, (after - before[name]).numpy() * settled)
+    # of the present mini 3.5 % are, of its predecessor 1.3 %: a bar on how much is left out, not on the port
     assert undecided < 0.05 * sum(theirs.size for _, theirs in moved.values())
     assert_alike(moved)
 
