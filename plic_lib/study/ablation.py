@@ -123,6 +123,8 @@ def run(name: str, seed: int, data: list[str], pictures: Pictures, work: str | P
     about["changes"] = {k: asdict(v) if k == "widths" else v for k, v in RUNS[name].items()}
     task = cost.Timed(planned)
     trainer = Trainer(task, data, folder)
+    device = trainer.accelerator.device
+    about["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     try:
         trainer.run(save_every=200, check_every=planned.steps)
     except Diverged as error:
@@ -130,7 +132,7 @@ def run(name: str, seed: int, data: list[str], pictures: Pictures, work: str | P
         files.write_json(path, about | diverged | {"totals": []})
         return path
     start = time.process_time()
-    model = freeze_state(folder / "state.pt", f"{name}-{seed}")
+    model = freeze_state(folder / "state.pt", f"{name}-{seed}").to(device)
     crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]
     rows = list(evaluation.evaluate(model, pictures, levels))
