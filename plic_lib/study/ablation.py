@@ -136,7 +136,9 @@ def run(name: str, seed: int, data: list[str], pictures: Pictures, work: str | P
     crops(model, path.parent / "crops" / f"{name}-{seed}.png")
     levels = [float(level) for level in range(model.levels)]
     rows = list(evaluation.evaluate(model, pictures, levels))
-    about |= record.provenance(model) | {"cpu_seconds": task.cpu_seconds, "evaluation_cpu_seconds": time.process_time() - start}
+    about |= record.provenance(model)
+    if device.type == "cpu":  # elsewhere the process only waits
+        about |= {"cpu_seconds": task.cpu_seconds, "evaluation_cpu_seconds": time.process_time() - start}
     about["last_training_line"] = next((row for row in reversed(files.read_json_lines(folder / "log.jsonl")) if "loss" in row), None)
     totals = [evaluation.summary([row for row in rows if row["level"] == level]) for level in levels]
     files.write_json(path, about | {"totals": totals, "pictures": rows})
