@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from plic_lib import bitstream, images, metrics, roi
+from plic_lib import bitstream, checkpoint, datasets, images, metrics, roi
 from plic_lib import codec as codec_module
 from plic_lib.course import figures, widgets
 from plic_lib.course import painter as painter_module
@@ -196,6 +196,21 @@ def test_the_painter_shows_what_the_bytes_decode_to(painter, photo):
     assert (picture - codec_module.decode(tiny, painter.shown.data)).abs().max() <= 0.501 / 255
     assert f"{len(painter.shown.data):,} bytes" in painter.caption.value and painter.canvas.answered == painter.canvas.stroke
     assert painter.columns.value == (16, 64) and painter.rows.value == (0, 64)
+
+
+def test_the_painter_finds_a_file_of_equal_bytes_with_few_others(monkeypatch):
+    mini, x = checkpoint.load("mini"), datasets.sample("coffee")[:, :128, :192]
+    analysis, encode, files = codec_module.analyse(mini, x), codec_module.encode_latents, []
+    monkeypatch.setattr(codec_module, "encode_latents", lambda *given: files.append(encode(*given)) or files[-1])
+    sizes = [len(encode(mini, analysis, level)) for level in (0.0, 0.3, 1.1, 1.7, 2.0)]
+    for size in sizes:
+        found = len(encode(mini, analysis, painter_module._equal_level(mini, analysis, size)))
+        assert abs(found / size - 1) <= 0.01
+    assert len(files) <= 2 + 3 * 3, "both ends, then a few files a stroke"
+    before = len(files)
+    assert painter_module._equal_level(mini, analysis, 1) == 0 and painter_module._equal_level(mini, analysis, 10**6) == 2
+    painter_module._equal_level(mini, analysis, sizes[2])
+    assert len(files) == before, "what was tried is not tried again"
 
 
 def test_all_controls_of_the_painter_share_one_state(painter):

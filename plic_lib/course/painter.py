@@ -2,6 +2,7 @@
 
 import functools
 import html
+import math
 from typing import NamedTuple
 
 import ipywidgets
@@ -14,7 +15,7 @@ from plic_lib import codec, metrics, roi
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.course.canvas import Canvas
 from plic_lib.course.widgets import png
-from plic_lib.grid import CELL, ceil_div
+from plic_lib.grid import CELL, LEVEL_STEPS, ceil_div
 from plic_lib.study.codecs import analysed
 from plic_lib.study.measure import Measurement, measure
 
@@ -66,7 +67,7 @@ def render_region(
         shown, equal = uniform, uniform
     else:
         shown = measure(analysed(model, analysis, level_map), image, background)
-        equal = _uniform(model, image, analysis, codec.encode_to_bpp(model, analysis, shown.bpp)[1])
+        equal = _uniform(model, image, analysis, _equal_level(model, analysis, len(shown.data)))
     psnr = {
         name: (metrics.psnr(image[:, where], shown.decoded[:, where]), metrics.psnr(image[:, where], equal.decoded[:, where]))
         for name, where in (("region", mask), ("rest", ~mask))
@@ -79,6 +80,32 @@ def render_region(
 def _uniform(model: TrainedModel, image: Tensor, analysis: codec.Analysis, level: float) -> Measurement:
     """A file without a region, kept while the region changes."""
     return measure(analysed(model, analysis), image, level)
+
+
+def _equal_level(model: TrainedModel, analysis: codec.Analysis, n_bytes: int, tolerance: float = 0.01) -> float:
+    """The level whose file without a region comes closest to ``n_bytes``, within ``tolerance`` where the levels reach.
+
+    ``codec.encode_to_bpp`` with fewer files: the logarithm of the size is nearly a straight line between two levels
+    that are close, and what earlier strokes tried is remembered.
+    """
+    tried = _tried(model, analysis)
+    while True:
+        nearest = min(tried, key=lambda level: abs(tried[level] - n_bytes))
+        low = max((level for level in tried if tried[level] <= n_bytes), default=None)
+        high = min((level for level in tried if tried[level] > n_bytes), default=None)
+        if abs(tried[nearest] / n_bytes - 1) <= tolerance or low is None or high is None:
+            return nearest
+        share = math.log(n_bytes / tried[low]) / math.log(tried[high] / tried[low])
+        level = round((low + share * (high - low)) * LEVEL_STEPS) / LEVEL_STEPS
+        if level in tried:
+            return nearest
+        tried[level] = len(codec.encode_latents(model, analysis, level))
+
+
+@functools.lru_cache(maxsize=8)
+def _tried(model: TrainedModel, analysis: codec.Analysis) -> dict[float, int]:
+    """Level -> bytes of the files without a region that were tried: at first those of both ends."""
+    return {level: len(codec.encode_latents(model, analysis, level)) for level in (0.0, float(model.levels - 1))}
 
 
 class RoiPainter(ipywidgets.VBox):
