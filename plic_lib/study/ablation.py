@@ -29,7 +29,7 @@ from plic_lib.training.recipe import Recipe
 from plic_lib.training.states import freeze_state
 from plic_lib.training.trainer import Trainer
 
-STEPS = 1400  #: of the base: eight or nine CPU-minutes
+STEPS = 1400  #: of the base: about twelve CPU-minutes
 SEEDS = (0, 1)
 #: ``mini`` in a short form that ends with its cooldown: the same losses, alphas that stay where they are.
 BASE = replace(PRESETS["mini"], steps=STEPS, warmup=50, hold=350, ramp=630, decay=((630, 0.5),), cooldown=350, targets=())
