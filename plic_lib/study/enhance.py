@@ -1,8 +1,9 @@
 """The other way to a pleasing picture: a classic codec, then a network that repairs it (paper, section 3.2).
 
-The network is trained with the generator's losses, on the crops, in the order and for the
-steps of the base of ``ablation``, so that a codec trained end to end and this one differ in
-what they may change: there all bits, here only the picture after them.
+The network is trained with the generator's losses, on the crops, in the order and by the
+course of the base of ``ablation``, so that a codec trained end to end and this one differ in
+what they may change: there all bits, here only the picture after them. A step of it is
+cheaper; equal time is more of them.
 """
 
 import copy
