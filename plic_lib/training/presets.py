@@ -39,8 +39,8 @@ PRESETS = {
     ),
 }
 # The second stage of ``mini``: starts from it (``--from mini``), with its L1 and the alphas that its levels were steered to, and a
-# discriminator of a quarter of the paper's width. Its weight is by short pilots: at the paper's (gan=5e-4), beside our LPIPS, it
-# hardly moves anything (the card of mini-gan has what was tried). Batches of 8 keep a GPU busier than those of 2.
+# discriminator of a quarter of the paper's width. Its weight is by short pilots (the card of mini-gan has them); at the
+# paper's (gan=5e-4), beside our LPIPS, it hardly moved an earlier mini. Batches of 8 keep a GPU busier than those of 2.
 PRESETS["mini-gan"] = replace(
     PRESETS["mini"],
     steps=2500,
