@@ -87,7 +87,7 @@ def test_other_pictures_or_another_encoder_are_another_training(folder, short, t
 def test_comparison_is_at_equal_bytes(tiny, folder, container):
     (folder / "chelsea.png").unlink()
     images.to_image(datasets.sample("coffee")[:, 100:228, 200:360]).save(folder / "coffee.png")
-    low, high = enhance.compare(tiny, enhance.Enhancer().eval(), CODEC, look_at(folder), [1.0, 2.0], container)
+    low, high = enhance.compare(tiny, enhance.Enhancer().eval(), CODEC, look_at(folder), [0.0, 2.0], container)
     for files in (low["files"], high["files"]):
         assert set(files) == {"end_to_end", "classic", "repaired"} and files["classic"]["bytes"] == files["repaired"]["bytes"]
         (own,), (other,) = (files[name]["pictures"] for name in ("end_to_end", "classic"))
