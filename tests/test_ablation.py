@@ -75,8 +75,9 @@ def test_who_takes_dearer_steps_gets_fewer_of_them(small):
 def test_prices_are_of_the_steps_alone():
     same = {name: ablation._priced_like(name) for name in ablation.RUNS}
     assert {name for name, like in same.items() if like == "base"} == {
-        *("base", "soap-0.001", "soap-0.004", "l1-0.04", "no-cooldown", "fixed-0", "fixed-1", "fixed-2")
+        *("base", "soap-0.001", "soap-0.004", "soap-0.008", "l1-0.04", "no-cooldown", "fixed-0", "fixed-1", "fixed-2", "thrice")
     }
+    assert [ablation.steps_for(name, [], "no folder", 100) for name in ("base", "fixed-1", "thrice")] == [100, 100, 300]
     assert {same[name] for name in same if name.startswith("adam")} == {"adam-0.0004"}
     assert all(same[name] == name for name in ("symmetric", "pooled", "no-average", "no-shift", "lpips-at-once"))
 

@@ -1,7 +1,7 @@
 """What each change is worth: runs that differ in one thing, given equal CPU-seconds (docs/ablation.md).
 
 The run ``base`` is the preset ``mini`` in a short form, and the CPU-seconds of its ``STEPS``
-steps are everybody's. A run whose steps cost more or less gets fewer or more of them; what
+steps are everybody's; only ``thrice`` differs in them. A run whose steps cost more or less gets fewer or more of them; what
 they cost is measured once, step by step in turn with the base's, and kept in
 ``prices.json``. From there on all is a function of the seed, so the queue can be stopped
 at any moment: a result that is there is kept, a run that was interrupted resumes where it was.
@@ -44,10 +44,11 @@ def _networks_learn(optimizer: str, rate: float) -> dict:
 #: an L1 weight of 0.02, no pooling, asymmetric densities, and one model for all three rates
 RUNS: dict[str, dict] = {
     "base": {},
-    **{f"adam-{rate:g}": _networks_learn("adam", rate) for rate in (4e-4, 8e-4, 1.6e-3)},
-    **{f"soap-{rate:g}": _networks_learn("soap", rate) for rate in (1e-3, 4e-3)},
+    **{f"adam-{rate:g}": _networks_learn("adam", rate) for rate in (4e-4, 8e-4, 1.6e-3, 3.2e-3)},
+    **{f"soap-{rate:g}": _networks_learn("soap", rate) for rate in (1e-3, 4e-3, 8e-3)},
     "symmetric": {"widths": replace(MINI, symmetric=True)},
     **{f"fixed-{level}": {"widths": replace(MINI, levels=1), "alphas": (alpha,)} for level, alpha in enumerate(BASE.alphas)},
+    "thrice": {},
     "no-average": {"average": 0.0},
     "no-shift": {"lpips_shift": 0},
     "lpips-at-once": {"lpips_start": BASE.lpips, "l1_start": BASE.l1},
@@ -55,6 +56,8 @@ RUNS: dict[str, dict] = {
     "no-cooldown": {"cooldown": 0},
     "l1-0.04": {"l1": 0.04},
 }
+#: a run that is given the base's CPU-seconds so many times: one model for all rates, with the time of the three fixed ones together
+TIMES = {"thrice": 3}
 
 #: photograph -> top and left of the square piece of it that ``crops`` keeps: a flat sky beside a tower; an eye and fur
 PIECES = {"rocket": (24, 40), "chelsea": (60, 130)}
@@ -70,7 +73,11 @@ def recipe(name: str, seed: int, steps: int = STEPS) -> Recipe:
 
 
 def steps_for(name: str, data: list[str], results: str | Path, steps: int = STEPS) -> int:
-    """How many steps of a run take the CPU-seconds of ``steps`` of the base. Measured where ``results/prices.json`` has no price yet."""
+    """How many steps of a run take its CPU-seconds: those of ``steps`` of the base, or ``TIMES`` as many.
+
+    Measured where ``results/prices.json`` has no price yet.
+    """
+    steps *= TIMES.get(name, 1)
     if (like := _priced_like(name)) == "base":
         return steps
     path = Path(results) / "prices.json"
