@@ -34,14 +34,15 @@ def _bits(symbols, classes, cdfs, whole=lambda bits: bits):
 
 
 def _streams():
-    count = 0
-    while count < 3:
+    ranges = [(0.55, 0.7), (0.03, 0.45), (0.03, 0.7)]  # of a word; beside a whole one the coder's own rounding decides
+    while ranges:
         cdfs = [_cdf(_frequencies(random.randint(4, 20), 16)) for _ in range(3)]
         classes = random.choices(range(3), k=random.randint(200, 400))
         symbols = [random.randrange(len(cdfs[row]) - 1) for row in classes]
-        if 0.03 < _bits(symbols, classes, cdfs) / 32 % 1 < 0.7:  # beside a whole word the coder's own rounding decides
+        low, high = ranges[0]
+        if low < _bits(symbols, classes, cdfs) / 32 % 1 < high:
             yield symbols, classes, cdfs
-            count += 1
+            ranges.pop(0)
 
 
 def _of(answer):
@@ -60,6 +61,7 @@ bottleneck_1 = Exercise(
         "state added": ("the state holds up to 32 bits of the message: they cost once", _of(lambda bits: 8 + math.ceil(bits / 8))),
         "one word": ("the last state takes two words, 64 bits", _of(lambda bits: 4 + 4 * int(bits / 32))),
         "rounded up": ("the last bits need no word of their own: they are in the state", _of(lambda bits: 8 + 4 * math.ceil(bits / 32))),
+        "nearest": ("a word is spilled when it is full: count the whole ones", _of(lambda bits: 8 + 4 * round(bits / 32))),
         "nats": ("these are nats; bits need a logarithm to the base 2", _of(lambda bits: 8 + 4 * int(bits * math.log(2) / 32))),
         "whole bits": (
             "a symbol may cost a fraction of a bit: round none",
@@ -274,7 +276,7 @@ bottleneck_5 = Exercise(
     _long_messages,
     hint="Before a push, ask whether it would take the state to 2^31 or beyond; as long as it would, move the lowest byte out. For which "
     "states is (state // f) · 2^12 still below 2^31?",
-    rule="the last state, four bytes, then the spilled bytes, the last one first; the decoder finds something else in yours",
+    rule="the last state, four bytes, then the spilled bytes, the last one first",
     slips={
         "forwards": ("the symbols come back last one first: walk backwards through the message", partial(_coder, backwards=False)),
         "not turned": ("the spilled bytes are in the wrong order: the decoder wants the last one first", partial(_coder, turned=False)),

@@ -83,9 +83,13 @@ def _pairs_of_vectors():
         yield torch.randn(2000), torch.randn(2000), bits, [torch.randperm(2000) for _ in range(6)]
 
 
+def _as_it_is(number):
+    """A tensor; Python's floats are float64 already, and would become float32."""
+    return torch.as_tensor(number, dtype=torch.float64 if isinstance(number, float) else None)
+
+
 def _in_any_order(function, weights, activations, bits, orders):
-    value = torch.as_tensor(function(weights, activations, bits))
-    others = [torch.as_tensor(function(weights[order], activations[order], bits)) for order in orders]
+    value, *others = (_as_it_is(function(weights[order], activations[order], bits)) for order in [slice(None), *orders])
     return {
         "the same in any order": all(torch.equal(value, other) for other in others),
         "a float64": value.dtype == torch.float64,

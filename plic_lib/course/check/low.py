@@ -51,7 +51,8 @@ low_1 = Exercise(
 
 def causes(strides, cycles, pixels):
     """A constant is a picture of period 1. What layer number i adds repeats, when it arrives at full size, after the product of the
-    strides from i to the last. A pattern of such a period holds a wave if a whole number of its cycles fits into the period."""
+    strides from i to the last. A pattern of such a period holds a wave if a whole number of its cycles fits into the period.
+    Of four layers of stride 2, a tooth at 1/16 convicts the first alone; one at 1/2 convicts none, since all can make it."""
     found, period = [], 1
     for number in range(len(strides), 0, -1):
         period *= strides[number - 1]
@@ -109,7 +110,8 @@ low_2 = Exercise(
 
 
 def folded(w):
-    """Averaging neighbours puts half of every tap where it was and half one place further."""
+    """Averaging neighbours puts half of every tap where it was and half one place further: one at an even place, one at an odd. So the
+    even and the odd taps have the same sum, half that of w, whatever the kernel."""
     nothing = torch.zeros(1)
     return (torch.cat((w, nothing)) + torch.cat((nothing, w))) / 2
 

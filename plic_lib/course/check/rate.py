@@ -23,6 +23,7 @@ def _distributions():
         p[:never] = assumed[:never] = 0  # a letter that neither comes nor was expected
         order = torch.randperm(count)
         yield p[order] / p.sum(), assumed[order] / assumed.sum()
+    yield torch.tensor([0.6, 0.4, 0.0]), torch.tensor([0.7, 0.0, 0.3])  # one that comes was thought impossible, and the reverse
 
 
 rate_1 = Exercise(
@@ -37,6 +38,10 @@ rate_1 = Exercise(
         "zeros": (
             "a letter that never comes adds nothing, and 0 · log2(0) is NaN in floating point: count it as 0",
             lambda p, a: -(p * torch.log2(a)).sum(),
+        ),
+        "impossible left out": (
+            "a letter that comes and was thought impossible makes the price infinite; this leaves it out",
+            lambda p, a: -(p * torch.log2(a))[a > 0].sum(),
         ),
         "right code": (
             "this is the entropy of p, the price with the right code; the code was made for something else",
