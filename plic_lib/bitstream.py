@@ -106,6 +106,8 @@ class File:
             raise BitstreamError(f"the file is {state}: {len(data)} bytes instead of {start + length}")
         if zlib.crc32(data[: _FIELDS.size] + data[HEADER_BYTES:]) != _CRC.unpack_from(data, _FIELDS.size)[0]:
             raise BitstreamError("the file is damaged: its checksum is wrong")
+        if length < 8 or length % 4:
+            raise BitstreamError(f"the file is damaged: a stream of {length} bytes, and streams are of whole words, two or more")
         if not width or not height:
             raise BitstreamError(f"the file is damaged: a picture of {width} x {height} pixels")
         if width * height > max_pixels:

@@ -95,7 +95,7 @@ def encode_latents(model: TrainedModel, analysis: Analysis, level: float, level_
     """Gain, hyperprior and entropy coding at a level. A map that is zero everywhere costs nothing."""
     if level_map is not None and not level_map.labels.any():
         level_map = None
-    steps = _level_steps(model, level)
+    steps = level_steps(model, level)
     y_bar = analysis.y * model.networks.gain_units.gain(_levels(model, analysis, steps, level_map))
     z = model.networks.hyper_encoder(y_bar)
     if not (y_bar.isfinite().all() and z.isfinite().all()):
@@ -192,7 +192,7 @@ def latent_bits(model: TrainedModel, analysis: Analysis, level: float, level_map
         Bits of y_hat (M, h, w) and of z_hat (N, h/4, w/4).
     """
     networks = model.networks
-    y_bar = analysis.y * networks.gain_units.gain(_levels(model, analysis, _level_steps(model, level), level_map))
+    y_bar = analysis.y * networks.gain_units.gain(_levels(model, analysis, level_steps(model, level), level_map))
     medians = networks.prior.medians
     z_hat = torch.round(networks.hyper_encoder(y_bar) - medians) + medians
     features = networks.hyper_decoder(z_hat)
@@ -205,7 +205,8 @@ def estimated_bits(model: TrainedModel, analysis: Analysis, level: float) -> flo
     return sum(float(bits.cpu().double().sum()) for bits in latent_bits(model, analysis, level))
 
 
-def _level_steps(model: TrainedModel, level: float) -> int:
+def level_steps(model: TrainedModel, level: float) -> int:
+    """A level as a file states it, in steps of 1/1024. Raises LevelError outside of the model's range, and for no number."""
     top = model.levels - 1
     if not 0 <= level <= top:
         raise LevelError(f"the level lies between 0 (fewest bits) and {top}, not at {level:g}")

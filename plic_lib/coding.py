@@ -25,6 +25,8 @@ Y_LIMIT = LATENT_LIMIT // GRID - 2
 Z_LIMIT = Y_LIMIT
 #: Fronts of a picture whose coding takes seconds and is worth a progress bar (about three megapixels).
 LONG = 400
+#: What no stream of ours holds, but for a chance of 2^-128 at each byte; erased memory is full of it.
+ONES = b"\xff" * 16
 #: Symbols that the encoder keeps before it passes them on.
 BATCH = 2**18
 
@@ -115,12 +117,15 @@ class Decoder(_Coder):
 
     The coder below reads past the end of a damaged stream, so zeros follow the data: once
     it reads only zeros, each symbol is the first of its table and takes less than two bytes.
+    An escape takes up to 15 digits for each digit of ones, without end: so the data end
+    before ``ONES``, and the last escape takes 768 digits at most, of half a byte.
     """
 
     def __init__(self, tables: Tables, data: bytes, symbols: int):
         super().__init__(tables)
         self._stream = ans.RansDecoder()
-        self._stream.set_stream(data + bytes(2 * symbols + 64))
+        data = data.partition(ONES)[0]
+        self._stream.set_stream(data + bytes(2 * symbols + 512))
         self._bits_left = 8.0 * len(data)
 
     @property

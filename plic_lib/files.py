@@ -146,6 +146,8 @@ def check_output(path: str | Path, *inputs: str | Path) -> None:
         raise FileError(f"{path}: the folder {os.path.dirname(target) if os.path.islink(path) else Path(path).parent} does not exist")
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise FileError(f"{path}: is write-protected")
+    if not _is_special(path) and not os.access(os.path.dirname(target), os.W_OK | os.X_OK):
+        raise FileError(f"{path}: the folder {os.path.dirname(target)} is write-protected")
     for given in inputs:
         same = os.path.samefile(path, given) if os.path.exists(path) and os.path.exists(given) else os.path.realpath(given) == target
         if same and not _is_special(path):

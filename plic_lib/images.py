@@ -1,9 +1,10 @@
 """Any picture file <-> an RGB tensor in [0, 1]; padding and cropping.
 
-Everything that Pillow opens, and HEIC, becomes sRGB with three 8-bit channels: the first
+Everything that Pillow opens by itself, and HEIC, becomes sRGB with three 8-bit channels: the first
 frame, turned as EXIF says, colour profiles and CMYK converted, transparency laid on white.
 What a picture states of itself but cannot be read or applied (metadata, a colour profile)
-is left out; ``read_with_notes`` says of each of these things whether it was done.
+is left out; ``read_with_notes`` says of each of these things whether it was done, but not
+of colours of 16 bits, which Pillow brings to 8 by itself.
 """
 
 import contextlib
@@ -26,7 +27,10 @@ from plic_lib.grid import BLOCK, MAX_PIXELS
 
 pillow_heif.register_heif_opener()
 
-ORIENTATION, SAMPLE_FORMAT = 0x0112, 339  #: tags of EXIF and of TIFF
+ORIENTATION = 0x0112  #: tag of EXIF
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 339, 0  #: tags of TIFF, and a value of the second
+#: Drawings, for which Pillow starts another program (Ghostscript), whatever the file is called.
+NOT_OPENED = ("EPS", "WMF")
 #: What turns a picture upright for each orientation but the first; other values mean nothing.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,7 +60,7 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, on odd metadata
             data = io.BytesIO(files.read(path))
-            with Image.open(data) as image:
+            with Image.open(data, formats=_formats()) as image:
                 if image.width * image.height > max_pixels:
                     raise ImageError(
                         f"{path}: {image.width} x {image.height} is {image.width * image.height / 1e6:.0f} megapixels, "
@@ -78,9 +82,15 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def _formats() -> list[str]:
+    """All that Pillow knows, and may open."""
+    Image.init()
+    return [name for name in Image.ID if name not in NOT_OPENED]
+
+
 def _begins_as(prefix: bytes) -> str | None:
     """The format whose files begin so: Pillow says the same of a damaged picture and of something else."""
-    return next((name for name in Image.ID if (accepts := Image.OPEN[name][1]) and accepts(prefix.ljust(16, b"\0")) is True), None)
+    return next((name for name in _formats() if (accepts := Image.OPEN[name][1]) and accepts(prefix.ljust(16, b"\0")) is True), None)
 
 
 def open_rgb(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -152,10 +162,13 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> np.ndarray:
     values = np.asarray(image).astype(np.float64)
     if broken := np.count_nonzero(~np.isfinite(values)):
         raise ValueError(f"{broken} of its grey values are no finite numbers")
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "I" and image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1:
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    if tags and image.mode == "I" and tags.get(SAMPLE_FORMAT, (1,))[0] == 1:
         values %= 2**32  # unsigned, which Pillow reads as signed
     if image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):  # Pillow brings whole numbers of a PPM to 16 bits
-        white, guess = 65535, ""
+        white, guess = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1, ""
+        if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # which Pillow turns for 8 bits alone
+            values = white - values
     else:
         white = white_of(values, whole=image.mode == "I")
         guess = f", its grey values taken to be 0 … {white}"

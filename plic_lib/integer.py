@@ -41,6 +41,7 @@ WEIGHT_BITS, ACTIVATION_BITS = 20, 24
 LIMIT = 2 ** (ACTIVATION_BITS - 1) - 1  #: largest activation
 LATENT_LIMIT = 2**15 - 1  #: largest latent and mean, in units of 1/64
 GRID_BITS = int(math.log2(GRID))  #: fraction bits of z_hat, y_hat and the means
+MOST_FRACTION_BITS = 20  #: of an activation map
 EXACT = 2**52  #: float64 represents all integers and halves below
 #: activation maps whose fraction bits are found by calibration
 MAPS = ("hyper_1", "hyper_2", "features", "gather_1", "gather_2")
@@ -234,8 +235,10 @@ class Frozen:
 
     @classmethod
     def from_tensors(cls, stored: dict[str, Tensor]) -> "Frozen":
-        """The inverse of ``tensors``."""
-        bits: dict[str, int] = dict(zip(MAPS, stored["fraction_bits"].tolist()))
+        """The inverse of ``tensors``. Raises ValueError for what the coder must not see."""
+        bits: dict[str, int] = dict(zip(MAPS, stored["fraction_bits"].tolist(), strict=True))
+        if not all(abs(number) <= MOST_FRACTION_BITS for number in bits.values()):
+            raise ValueError(f"its fraction bits are {list(bits.values())}")
         return cls(bits, tables.Tables(**{k: v for k, v in stored.items() if k != "fraction_bits"}))
 
 
@@ -275,5 +278,5 @@ def freeze(model: Plic, pictures: list[Tensor]) -> Frozen:
             model.parameters_of(model.decode_order(y_bar, features), features)
     for hook in hooks:
         hook.remove()
-    bits = {name: min(20, math.floor(math.log2(LIMIT / (4 * value)))) for name, value in largest.items()}
+    bits = {name: min(MOST_FRACTION_BITS, math.floor(math.log2(LIMIT / (4 * value)))) for name, value in largest.items()}
     return Frozen(bits, tables.build(model.prior, model.density.survival))

@@ -169,7 +169,9 @@ def _reference(net: str, x: Tensor, version: int) -> list[Tensor]:
 @torch.no_grad()
 def lpips(x: Tensor, x_hat: Tensor, net: str = "alex") -> float:
     """LPIPS of one picture. Raises WeightsMissing where the network's weights are not there."""
-    return float(_lpips(net).distance(_reference(net, x, x._version), _batched(x_hat)))
+    # what was made in inference mode counts no changes, so nothing of it is kept
+    reference = _lpips(net).features(_batched(x)) if x.is_inference() else _reference(net, x, x._version)
+    return float(_lpips(net).distance(reference, _batched(x_hat)))
 
 
 def lpips_or_none(x: Tensor, x_hat: Tensor, net: str = "alex") -> float | None:

@@ -32,7 +32,7 @@ def level_map(mask: Tensor, level: float, base: float, feather: int = 2) -> Leve
 
     Args:
         mask: (H, W) booleans, the region.
-        level: of the region; reached to 1/16, since offsets are steps of 1/8 (the ends of the range exactly).
+        level: of the region; reached to 1/16, since offsets are steps of 1/8.
         base: the file's level, which holds outside.
         feather: cells outside the region over which its level fades out.
 

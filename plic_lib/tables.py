@@ -53,6 +53,9 @@ class Tables:
 
     def __post_init__(self):
         """Raises ValueError for tables that the coder, which trusts them, must not see."""
+        for name, tensor in self.tensors().items():
+            if tensor.dtype != (kind := torch.uint8 if name.endswith("_class") else torch.int32):
+                raise ValueError(f"{name} holds {tensor.dtype} in place of {kind}")
         lengths = {"magnitude": self.magnitude_length, "z": self.z_length}
         for name, shape in {"zero": (SCALES, SCALES), "side": (SCALES, SCALES), "magnitude": (SCALES,), "z": None}.items():
             cdf = getattr(self, f"{name}_cdf")

@@ -100,8 +100,12 @@ def test_each_refusal_says_why(tiny, data):
     huge = File(**{**file.__dict__, "width": 65535, "height": 65535}).pack()
     level = File(**{**file.__dict__, "level": 2049}).pack()
     empty = File(**{**file.__dict__, "width": 0}).pack()
+    half = File(**{**file.__dict__, "stream": file.stream + b"xy"}).pack()
+    none = File(**{**file.__dict__, "stream": b""}).pack()
     cases = {
         bytes(newer): "newer",
+        half: "whole words",
+        none: "a stream of 0 bytes",
         foreign: "made by the model",
         huge: "exceeds the limit",
         level: "levels 2.001",

@@ -90,6 +90,18 @@ def test_tables_that_the_coder_would_trip_over_are_refused(name, stored, refused
     refused("tables|class", stored[0] | {name: stored[0][name].flip(0)[1:] + 1})
 
 
+@pytest.mark.parametrize("name", ["frozen.zero_class", "frozen.side_class", "frozen.magnitude_class", "frozen.z_length", "frozen.z_cdf"])
+def test_tables_of_another_type_are_refused(name, stored, refused):
+    """A class below zero would be an index into the memory in front of the tables."""
+    changed = stored[0][name].to(torch.int32 if name.endswith("class") else torch.int64)
+    refused(f"{name.removeprefix('frozen.')} holds torch", stored[0] | {name: -changed})
+
+
+@pytest.mark.parametrize("bits", [-2000, -21, 21])
+def test_fraction_bits_that_no_model_has_are_refused(bits, stored, refused):
+    refused("fraction bits", stored[0] | {"frozen.fraction_bits": torch.tensor([8, 8, bits, 8, 8], dtype=torch.int32)})
+
+
 def test_what_would_not_load_again_is_not_written(tmp_path):
     """Kernels that half precision does not hold would come back as another model."""
     model = tiny_model()

@@ -71,6 +71,13 @@ def test_what_became_of_a_region_is_said(mini, picture, tmp_path, capsys, photo)
         Image.fromarray(drawn.numpy()).save(mask)
         assert plic("encode", picture, tmp_path / "a.plic", "--roi-mask", mask, *options) == 0
         assert words in capsys.readouterr().out
+    for options, words in (  # the level that the region has, which offsets of 1/8 reach, within the range
+        (("--rate", 0.31), "level 2.000"),
+        (("--rate", 0.3, "--roi-rate", 0), "level 0.050"),
+        (("--rate", 1.5, "--roi-rate", 0.5), "level 0.500"),
+    ):
+        assert plic("encode", picture, tmp_path / "a.plic", "--roi", "0,0,64,64", *options) == 0
+        assert words in capsys.readouterr().out.partition("region: ")[2]
 
 
 def test_pictures_of_a_camera_roll(mini, tmp_path, capsys, photo):
@@ -129,6 +136,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(mini, picture, tmp_pat
         (("encode", text, out), "text.png"),
         (("encode", tmp_path / "none.png", out), "no such file"),
         (("encode", picture, out, "--rate", 2.5), "between 0"),
+        *((("encode", picture, out, "--rate", rate, "--roi", "0,0,9,9"), "level lies between 0") for rate in ("nan", "inf", "20")),
         (("encode", picture, out, "--model", "nobody"), "nobody"),
         (("encode", picture, out, "--roi", "1,2,3"), "four whole numbers"),
         (("encode", picture, out, "--roi", "0,0,9,9999"), "does not lie in a picture"),

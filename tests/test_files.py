@@ -110,6 +110,16 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
             files.check_output(path)
 
 
+def test_a_folder_that_takes_no_file_is_noticed_before_the_work(tmp_path, monkeypatch):
+    """Also where the file itself could be written to: a new one takes its place."""
+    (tmp_path / "out").write_bytes(b"x")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path) and access(path, mode))  # root may do anything
+    for name in ("out", "new"):
+        with pytest.raises(FileError, match=f"{name}: the folder {tmp_path} is write-protected"):
+            files.check_output(tmp_path / name)
+
+
 def test_a_folder_to_write_to_is_made_or_refused_before_the_work(tmp_path):
     files.check_folder(tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").is_dir()

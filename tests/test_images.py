@@ -113,6 +113,36 @@ def test_a_damaged_picture_is_not_called_something_else(tmp_path):
         images.read(path)
 
 
+def test_no_other_program_is_started_to_read_a_picture(tmp_path, monkeypatch):
+    """For a drawing in PostScript Pillow would call Ghostscript, whatever the file is called."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript is called"))
+    with pytest.raises(ImageError, match=r"photo\.jpg: is not a picture of a kind that can be read here"):
+        images.read(path)
+
+
+def tiff(bits: int, photometric: int, data: bytes) -> bytes:
+    """A grey TIFF of 8 x 8 pixels, as a scanner writes it."""
+    tags = {256: 8, 257: 8, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 8, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_white_of_a_tiff_is_what_its_tags_say(tmp_path):
+    path = tmp_path / "a.tif"
+    for bits, photometric, data, grey in (
+        (12, 1, b"\xff" * 96, 1.0),
+        (12, 1, b"\x80\x08\x00" * 32, 0x800 / 0xFFF),
+        (16, 1, b"\xff\xff" * 64, 1.0),
+        (16, 0, b"\x00\x00" * 64, 1.0),
+        (16, 0, b"\xff\xff" * 64, 0.0),
+        (8, 0, b"\x00" * 64, 1.0),
+    ):
+        path.write_bytes(tiff(bits, photometric, data))
+        assert abs(images.read(path) - grey).max() < 0.6 / 255, (bits, photometric, data[:2])
+
+
 def test_pictures_beyond_the_limit_are_refused(tmp_path):
     path = saved(Image.new("1", (9000, 8000)), tmp_path / "big.png")
     with pytest.raises(ImageError, match="72 megapixels, the limit is 50"):

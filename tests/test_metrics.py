@@ -53,6 +53,11 @@ def test_lpips_notices_a_changed_original(needs_lpips):
     assert metrics.lpips(x, x_hat) > 0.01
 
 
+def test_lpips_in_inference_mode(needs_lpips, photo):
+    with torch.inference_mode():
+        assert metrics.lpips(photo + 0, photo.flip(-1)) == pytest.approx(metrics.lpips(photo.clone(), photo.flip(-1)), rel=1e-5)
+
+
 def test_missing_weights_are_announced(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsMissing, match="LPIPS-squeeze.*plic doctor --fetch squeeze"):

@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from PIL import Image
 
 from plic_lib import checkpoint, codec, datasets, images
 from plic_lib.commands.main import main
-from plic_lib.errors import TrainingError, UsageError
+from plic_lib.errors import ImageError, TrainingError, UsageError
 from plic_lib.gain import GainUnits
 from plic_lib.model import Widths
 from plic_lib.training import codec_task as codec_task_module
@@ -23,6 +26,7 @@ from plic_lib.training.codec_task import CodecTask
 from plic_lib.training.crops import RandomCrops
 from plic_lib.training.presets import PRESETS
 from plic_lib.training.recipe import Recipe
+from plic_lib.training.task import Task
 from plic_lib.training.trainer import Trainer
 
 from .conftest import tiny_model
@@ -348,6 +352,27 @@ def test_two_trainings_do_not_share_a_folder(folder, tmp_path):
     trained(RECIPE, folder, tmp_path).run()
 
 
+def test_an_interrupted_training_goes_on_in_the_same_process(folder, tmp_path, monkeypatch):
+    """A notebook keeps the last error, and with it all that its functions held."""
+    run = trained(RECIPE, folder, tmp_path)
+    with pytest.raises(KeyboardInterrupt) as kept, monkeypatch.context() as patch:
+        patch.setattr(run.task, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run.run()
+    run.run()
+    assert run.step == RECIPE.steps and kept.value.__traceback__ is not None
+
+
+def test_a_picture_that_cannot_be_read_is_one_sentence_whoever_reads_it(folder, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "broken.png").write_bytes(b"no picture")
+    words = []
+    for workers in (0, 1):
+        with pytest.raises(ImageError) as caught:
+            next(Trainer(CodecTask(RECIPE), [str(tmp_path / "data")], tmp_path / "out", workers=workers).batches())
+        words.append(str(caught.value))
+    assert words == ["none of the training pictures can be read"] * 2
+
+
 def test_nan_stops_with_a_message(folder, tmp_path):
     run = trained(replace(RECIPE, alphas=(float("nan"),) * 3), folder, tmp_path)
     with pytest.raises(TrainingError, match="at step 0 .*loss nan"):
@@ -374,6 +399,16 @@ def test_a_state_that_is_none_is_refused(tmp_path):
     for name in ("x.pt", "none.pt"):
         with pytest.raises(TrainingError, match=name):
             states.read(tmp_path / name)
+
+
+def test_a_state_of_other_networks_is_not_frozen(folder, tmp_path):
+    """Such as that of ``plic enhance``, whose network repairs pictures."""
+    run = trained(RECIPE, folder, tmp_path)
+    run.save()
+    state = states.read(tmp_path / "state.pt")
+    torch.save(state | {"model": {"0.weight": torch.zeros(3)}}, tmp_path / "state.pt")
+    with pytest.raises(TrainingError, match="state.pt: a training's state, but not of a codec"):
+        states.freeze_state(tmp_path / "state.pt", "new")
 
 
 @pytest.mark.parametrize(
@@ -465,6 +500,17 @@ def test_the_window_of_lpips_moves(needs_lpips, folder, tmp_path):
         task._lpips(number, x, x)
     assert all(picture.shape == (1, 3, 96, 96) for picture in seen)
     assert len({picture.storage_offset() for picture in seen}) > 30 and torch.equal(seen[0], seen[1])
+
+
+def test_the_window_of_lpips_does_not_depend_on_the_level(folder, tmp_path):
+    recipe = replace(RECIPE, lpips=1.0, lpips_shift=8)
+    task = SimpleNamespace(recipe=recipe, accelerator=SimpleNamespace(autocast=nullcontext), perceptual=Mock())
+    seen = set()
+    x = torch.arange(float(recipe.crop))[:, None].expand(1, 3, recipe.crop, recipe.crop)
+    for number in range(600):
+        Task._lpips(task, number, x, x)
+        seen.add((recipe.level(number), int(task.perceptual.features.call_args_list[-2].args[0][0, 0, 0, 0])))
+    assert len(seen) == 3 * 9
 
 
 def test_a_restart_file_is_enough_to_go_on(folder, tmp_path):

@@ -11,6 +11,7 @@ from plic_lib.bitstream import File
 from plic_lib.checkpoint import TrainedModel
 from plic_lib.commands import options as common
 from plic_lib.errors import UsageError
+from plic_lib.grid import LEVEL_STEPS, OFFSET_STEPS
 from plic_lib.level_map import LevelMap
 
 
@@ -45,12 +46,13 @@ def run(options: argparse.Namespace) -> None:
         data, level = codec.encode_to_bpp(model, image, options.bpp, level_map=level_map)
     else:
         level = next((r for r in (options.rate, options.background_rate) if r is not None), 1.0)
+        codec.level_steps(model, level)  # which complains of the level, before the map is made that goes with it
         data = codec.encode(model, image, level, level_map(level))
     files.write(options.output, data)
     reached = metrics.bpp(len(data), *image.shape[1:])
     tell(f"{options.output}: {len(data)} bytes, {reached:.4f} bpp, level {level:.3f}")
     if mask is not None:
-        tell(f"region: {_region(options, mask, File.unpack(data))}")
+        tell(f"region: {_region(options, mask, File.unpack(data), model.levels - 1)}")
     if notes:
         tell(f"of {options.input}: {', '.join(notes)}")
     if options.bpp is not None and abs(reached / options.bpp - 1) > 0.02:
@@ -88,11 +90,12 @@ def _level_map(options: argparse.Namespace, model: TrainedModel, mask: Tensor | 
     return lambda base: roi.level_map(mask, level, base)
 
 
-def _region(options: argparse.Namespace, mask: Tensor, file: File) -> str:
+def _region(options: argparse.Namespace, mask: Tensor, file: File, top: int) -> str:
     """What became of the region that was asked for."""
     if not mask.any():
         return "no face found, so there is none" if options.roi_faces else f"nothing is drawn in {options.roi_mask}, so there is none"
     if file.level_map is None or file.map_bytes is None:
         return "has the level of the rest, so the file holds none"
-    share = (file.level_map.labels != 0).mean()
-    return f"{share:.1%} of the cells, level {file.levels.max():.3f}, map of {len(file.map_bytes)} bytes"
+    inside = file.level_map.labels != 0
+    level = min(max(file.level / LEVEL_STEPS + file.level_map.labels[inside][0] / OFFSET_STEPS, 0), top)
+    return f"{inside.mean():.1%} of the cells, level {level:.3f}, map of {len(file.map_bytes)} bytes"

@@ -26,7 +26,7 @@ class Discriminator(nn.Sequential):
     that a picture is judged alike in every batch. Each logit sees 93 x 93 pixels.
 
     Args:
-        width: channels of the first pair; doubled with each pair. 64 in the paper, 4.7 M parameters.
+        width: channels of the first pair; doubled with each pair. 64 as in CRDR, where Figure 3 is read so: 4.7 M parameters.
     """
 
     def __init__(self, width: int = 64):

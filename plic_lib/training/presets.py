@@ -8,8 +8,9 @@ from plic_lib.training.recipe import Recipe
 _PAPER = Recipe(gan=5e-4, gan_from=400_000, precision="bf16")
 
 PRESETS = {
-    # The paper's three models: its alphas, crops, batch, optimiser and milestones (section 3). Not stated there
-    # and chosen here: 800,000 steps in all, the ramp of alpha, and the discriminator from half of the run on.
+    # The paper's three models: its alphas, crops, batch, optimiser and milestones (section 3). Not stated there and chosen
+    # here: 800,000 steps in all, the ramp of alpha, the discriminator from half of the run on; pictures shrunk at random
+    # and mirrored, clipped gradients, a larger rate for the gains; AlexNet for LPIPS.
     "paper-low": replace(_PAPER, widths=replace(PAPER, pooled=True), alphas=(4.7, 2.6, 1.6), l1=0.04, l1_start=0.04),
     "paper-mid": replace(_PAPER, alphas=(2.0, 1.35, 0.75)),
     "paper-high": replace(_PAPER, alphas=(1.0, 0.6, 0.45)),

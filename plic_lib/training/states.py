@@ -87,7 +87,10 @@ def freeze_state(path: str | Path, name: str, networks: type[Plic] = Plic, top: 
     state = read(path)
     recipe = Recipe.from_json(state["recipe"])
     trained = networks(recipe.widths).eval()
-    trained.load_state_dict(average_of(state))
+    try:
+        trained.load_state_dict(average_of(state))
+    except RuntimeError as error:
+        raise TrainingError(f"{path}: a training's state, but not of a codec with the widths {recipe.widths}") from error
     if top is not None:
         lower_top_(trained.gain_units, top)
     frozen = freeze(round_weights_(trained), [sample(name) for name in SAMPLES])

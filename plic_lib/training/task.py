@@ -24,6 +24,8 @@ from plic_lib.training.recipe import Recipe
 from plic_lib.training.soap import SOAP
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "soap": SOAP}
+#: Added to the seed of a step's LPIPS window, which must not hang together with the step's level (``Recipe.level``).
+WINDOWS = 1_500_000_001
 #: A run that goes on from a restart file has optimisers without a memory; they begin gently, over so many steps.
 REWARM = 100
 
@@ -88,7 +90,7 @@ class Task(ABC):
     def _lpips(self, number: int, x: Tensor, x_hat: Tensor) -> Tensor:
         """LPIPS of a window that moves from step to step; networks in the recipe's precision, distances in float32."""
         if shift := self.recipe.lpips_shift:
-            generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + number)
+            generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + number + WINDOWS)
             top, left = torch.randint(shift + 1, (2,), generator=generator).tolist()
             size = self.recipe.crop - shift
             x, x_hat = (picture[:, :, top : top + size, left : left + size] for picture in (x, x_hat))

@@ -10,6 +10,7 @@ those of one (but for the last bits of their sums). A run goes on with other pic
 since they may have become more; then it says that this does not hold.
 """
 
+import contextlib
 import fcntl
 import io
 import json
@@ -27,7 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from plic_lib import files, images
-from plic_lib.errors import TrainingError
+from plic_lib.errors import PlicError, TrainingError
 from plic_lib.training import states
 from plic_lib.training.crops import KEEP, RandomCrops
 from plic_lib.training.recipe import Recipe
@@ -77,13 +78,16 @@ class Trainer:
 
     def run(self, save_every: int = 500, check_every: int = 1000) -> None:
         """Train to the end of the recipe; may be interrupted and called again."""
-        main, last = self.accelerator.is_main_process, self.recipe.steps
-        lock = self._lock() if main else None
+        with self._lock() if self.accelerator.is_main_process else contextlib.nullcontext():
+            self._run(save_every, check_every)
+
+    def _run(self, save_every: int, check_every: int) -> None:
+        last = self.recipe.steps
         self._log({"start": self.step, **self._surroundings(), "data": self.listing, "recipe": json.loads(self.recipe.to_json())})
         if self.tensorboard:
             self.accelerator.init_trackers("tensorboard")
         started = time.monotonic()
-        bar = tqdm(total=last, initial=self.step, unit="step", disable=not main)
+        bar = tqdm(total=last, initial=self.step, unit="step", disable=not self.accelerator.is_main_process)
         if self.step % check_every == 0 and self.last_check < self.step:
             self._check()  # killed between saving and checking
         for batch in self.batches():
@@ -101,16 +105,21 @@ class Trainer:
         bar.close()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
-        if lock:
-            lock.close()
 
     def batches(self) -> Iterator[Tensor]:
         """This process's share of each batch, from the current step to the last."""
         batch, share = self.recipe.batch, self.recipe.batch // self.accelerator.num_processes
         first = self.accelerator.process_index * share
         numbers = (list(range(k * batch + first, k * batch + first + share)) for k in range(self.step, self.recipe.steps))
-        for x in DataLoader(self.items, batch_sampler=numbers, num_workers=self.workers, pin_memory=self.workers > 0):
-            yield x.to(self.accelerator.device, non_blocking=True)
+        device = self.accelerator.device
+        try:
+            for x in DataLoader(self.items, batch_sampler=numbers, num_workers=self.workers, pin_memory=device.type == "cuda"):
+                yield x.to(device, non_blocking=True)
+        except PlicError as error:
+            if not self.workers:
+                raise
+            # of a worker, PyTorch raises a copy whose message is the whole traceback; the sentence is its last line
+            raise type(error)(str(error).strip().rpartition("\n")[2].partition(": ")[2]) from None
 
     def _check(self) -> None:
         """Look at the model, log what is seen, and let the task act on it. Saved again where that changed something."""
