@@ -47,6 +47,6 @@ fi
 install -r requirements.txt || stop "pip could not install requirements.txt; see the messages above"
 # LPIPS needs the weights of AlexNet and SqueezeNet. Without a network everything else works and says that LPIPS is left out.
 for net in alex squeeze; do
-    .venv/bin/plic doctor --fetch $net >/dev/null 2>&1 || echo "plic: weights for LPIPS-$net could not be downloaded, so it is left out for now; 'plic doctor --fetch $net' tries again"
+    .venv/bin/plic doctor --fetch $net >/dev/null 2>&1 || echo "plic: weights for LPIPS-$net could not be downloaded, so it is left out for now; '.venv/bin/plic doctor --fetch $net' tries again"
 done
 touch $ready

@@ -41,10 +41,10 @@ HEADER_BYTES = _FIELDS.size + _CRC.size
 class File:
     """The contents of a .plic file.
 
-    >>> file = File(bytes(4), width=96, height=64, level=1280, latents_check=0, stream=b"rANS")
+    >>> file = File(bytes(4), width=96, height=64, level=1280, latents_check=0, stream=b"8  bytes")
     >>> data = file.pack()
     >>> len(data), data[:6], File.unpack(data) == file
-    (30, b'PLIC\\x01\\x00', True)
+    (34, b'PLIC\\x01\\x00', True)
     """
 
     model: bytes  #: first four bytes of the model's hash

@@ -16,9 +16,11 @@ SAMPLES = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle")
 
 
 def sample(name: str) -> Tensor:
-    """One of ``SAMPLES`` as a (3, H, W) tensor in [0, 1]."""
-    import skimage.data
-
+    """One of ``SAMPLES`` as a (3, H, W) tensor in [0, 1]. Raises ImageError for another name, and without scikit-image."""
+    try:
+        import skimage.data
+    except ImportError as error:
+        raise ImageError("the sample photographs come with scikit-image, which is not installed: pip install 'plic[study]'") from error
     if name not in SAMPLES:
         raise ImageError(f"no sample photograph {name!r}; there are {', '.join(SAMPLES)}")
     picture = skimage.data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(skimage.data, name)()

@@ -124,8 +124,8 @@ def test_a_page_is_renewed_between_its_marks(monkeypatch):
 
 def test_who_is_ahead_follows_from_the_figures():
     others = {"best": 0.1, "equal": 0.2, "worst": 0.3, "unknown": None}
-    assert pages._sides(0.2, others, True, 1) == ["worst 0.3", "best 0.1, equal 0.2"]
-    assert pages._sides(0.2, others, False, 1) == ["best 0.1", "worst 0.3, equal 0.2"]
+    assert pages._sides(0.2, others, True, 1) == ["worst 0.3", "best 0.1, level: equal 0.2"]
+    assert pages._sides(0.2, others, False, 1) == ["best 0.1", "worst 0.3, level: equal 0.2"]
     assert pages._sides(None, others, True, 1) == ["–", "–"]
 
 

@@ -1,10 +1,11 @@
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from plic_lib import datasets, images, metrics
-from plic_lib.errors import WeightsMissing
+from plic_lib.errors import ImageError, WeightsMissing
 from plic_lib.study import compare, sets
 from plic_lib.training import losses
 
@@ -119,6 +120,12 @@ def test_weights_that_are_only_in_part_those_of_the_network_are_missing(monkeypa
 
 def test_l1_is_in_grey_levels():
     assert losses.l1(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)).item() == pytest.approx(127.5)
+
+
+def test_samples_need_a_package_and_say_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    with pytest.raises(ImageError, match="scikit-image, which is not installed"):
+        datasets.sample("coffee")
 
 
 def test_samples_are_photographs():

@@ -98,4 +98,4 @@ def _region(options: argparse.Namespace, mask: Tensor, file: File, top: int) -> 
         return "has the level of the rest, so the file holds none"
     inside = file.level_map.labels != 0
     level = min(max(file.level / LEVEL_STEPS + file.level_map.labels[inside][0] / OFFSET_STEPS, 0), top)
-    return f"{inside.mean():.1%} of the cells, level {level:.3f}, map of {len(file.map_bytes)} bytes"
+    return f"{inside.mean():.1%} of the cells, level {level:.3f}, map of {len(file.map_bytes) + 2} bytes"  # and its length

@@ -23,7 +23,9 @@ def add_model(parser: argparse.ArgumentParser, default: str | None = "mini") -> 
 def add_fast(parser: argparse.ArgumentParser) -> None:
     """``--fast``."""
     parser.add_argument(
-        "--fast", action="store_true", help="encoder and generator in bfloat16 where the device multiplies it: half the time, about 0.01 dB"
+        "--fast",
+        action="store_true",
+        help="encoder and generator in bfloat16 where the device multiplies it: a quarter less time in all, about 0.02 dB",
     )
 
 

@@ -46,7 +46,7 @@ def results(result: dict | None = None) -> str:
     missing = "; ".join(f"{what} ({reason})" for what, reason in result["missing"].items())
     return f"""{table([*heads, f"bytes for the same LPIPS, against {ANCHOR}"], rows)}
 
-{len(result["pictures"])} pictures; LPIPS, KID: lower is better. Between measured points on a logarithmic rate axis.
+{len(result["pictures"])} pictures; LPIPS, KID: lower is better. Values lie between measured points, on a logarithmic rate axis.
 The overlap is the share of the qualities that both codecs reach. Left out here: {missing or "nothing"}."""
 
 
@@ -71,7 +71,9 @@ def verdict() -> str:
         rows.append([f"{name}, at {RATE:g} bpp", show(own, digits), *_sides(own, rivals, lower, digits)])
     seconds = {name: row["decode_seconds"] for (name, megapixels), row in _timed().items() if megapixels == 1}
     chosen = {name: seconds[name] for name in ("JPEG", "HEVC", "mbt2018-mean", "mbt2018")}
-    rows.append(["seconds to decode a megapixel, one core", show(seconds["plic"], 2), *_sides(seconds["plic"], chosen, True, 2)])
+    paper = next(row["decode"] for row in compare.load("bench_paper")["growth"] if row["side"] == 1024)  # per megapixel
+    own_seconds = f"{show(seconds['plic'], 2)} ({show(paper, 1)} at the paper's width)"
+    rows.append(["seconds to decode a megapixel, one core", own_seconds, *_sides(seconds["plic"], chosen, True, 2)])
     repair = compare.load("enhance_kodak")["levels_without_container"][1]["files"]
     own, other = repair["end_to_end"], repair["repaired"]
     sides = _sides(own["lpips"], {"HEVC repaired by a network": other["lpips"]}, True, 3)
@@ -86,13 +88,14 @@ def _timed() -> dict[tuple[str, int], dict]:
 
 
 def _sides(own: float | None, others: dict[str, float | None], lower: bool, digits: int) -> list[str]:
-    """Those that are worse, and those that are not, each with its figure, the best first."""
+    """Those that are worse, and those that are not, each with its figure, the best first; with "level" where no digit tells them apart."""
     known = sorted((value if lower else -value, name) for name, value in others.items() if value is not None)
     if own is None:
         return ["–", "–"]
     line = own if lower else -own
     sides = [[item for item in known if item[0] > line], [item for item in known if item[0] <= line]]
-    return [", ".join(f"{name} {show(abs(value), digits)}" for value, name in side) or "–" for side in sides]
+    level = lambda value: "level: " if show(abs(value), digits) == show(own, digits) else ""
+    return [", ".join(f"{level(value)}{name} {show(abs(value), digits)}" for value, name in side) or "–" for side in sides]
 
 
 def cover() -> str:
@@ -105,8 +108,8 @@ def cover() -> str:
     )
     return f"""![The same piece of a photograph of a cat three times: original, HEVC and plic, at equal bytes](data/results/cover.jpg)
 
-*{record["photograph"].capitalize()}, {width} × {height}, decoded from {own["bytes"]:,} bytes each (HEVC's container not counted:
-{hevc["container_bytes"]} more). Of the whole photograph: {losses}. Lower LPIPS is better.*"""
+*{record["photograph"].capitalize()}, {width} × {height}, decoded from {hevc["bytes"]:,} bytes (HEVC, without its container)
+and {own["bytes"]:,} (plic). Of the whole photograph: {losses}. LPIPS is a learned distance: lower is better.*"""
 
 
 def levels() -> str:

@@ -54,7 +54,7 @@ def run(model: TrainedModel, against: Iterable[str | Path] = (), megapixels: flo
         processes = [stack.enter_context(_Worker(root, path, image, dtype)) for root, dtype in wanted]
         turns = [[process.turn() for process in processes] for _ in tqdm(range(1 + runs), desc="interleaved runs")][1:]
     rows = [
-        {"where": "here" if root == HERE else str(root), "type": dtype, **_medians(answers, turns, height * width)}
+        {"where": "here" if root == HERE else root.resolve().name, "type": dtype, **_medians(answers, turns, height * width)}
         for (root, dtype), answers in zip(wanted, zip(*turns))
     ]
     return {**record.provenance(model), "threads": 1, "pixels": [width, height], "runs": runs, "rows": rows}
