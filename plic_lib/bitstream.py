@@ -76,6 +76,11 @@ class File:
             raise BitstreamError(f"the file is damaged: of its level map, {error}") from error
 
     @property
+    def level_map_bytes(self) -> int:
+        """What the level map takes of the file, its length included; 0 without one."""
+        return 0 if self.map_bytes is None else _MAP_LENGTH.size + len(self.map_bytes)
+
+    @property
     def levels(self) -> np.ndarray:
         """(h, w) level of each cell of 16 x 16 pixels; (1, 1) without a level map. Raises as ``level_map``."""
         base = np.full((1, 1), self.level / LEVEL_STEPS)

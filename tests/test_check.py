@@ -137,6 +137,10 @@ def test_more_than_one_answer_may_be_right():
     assert check.loss_1(lambda v, high, low: v.sort().values[int(len(v) * low / (high + low))]).status == check.PASSED
     assert check.bottleneck_4(lambda v, a: v + torch.expm1(a) * v / (1 + v.abs())).status == check.PASSED
     assert check.gain_4(_secant).status == check.PASSED
+    assert (
+        check.context_3(lambda w, a, b: float((torch.round(w.double() * 2**b) * torch.round(a.double() * 2**b)).sum()) / 4**b).status
+        == check.PASSED
+    )
 
 
 def _secant(size, target):

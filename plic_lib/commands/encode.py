@@ -94,8 +94,8 @@ def _region(options: argparse.Namespace, mask: Tensor, file: File, top: int) -> 
     """What became of the region that was asked for."""
     if not mask.any():
         return "no face found, so there is none" if options.roi_faces else f"nothing is drawn in {options.roi_mask}, so there is none"
-    if file.level_map is None or file.map_bytes is None:
+    if file.level_map is None:
         return "has the level of the rest, so the file holds none"
     inside = file.level_map.labels != 0
     level = min(max(file.level / LEVEL_STEPS + file.level_map.labels[inside][0] / OFFSET_STEPS, 0), top)
-    return f"{inside.mean():.1%} of the cells, level {level:.3f}, map of {len(file.map_bytes) + 2} bytes"  # and its length
+    return f"{inside.mean():.1%} of the cells, level {level:.3f}, map of {file.level_map_bytes} bytes"

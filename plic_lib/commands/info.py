@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         "level": file.level / LEVEL_STEPS,
         "level_offsets": None if level_map is None else [float(o) / OFFSET_STEPS for o in (level_map.labels.min(), level_map.labels.max())],
         "header_bytes": bitstream.HEADER_BYTES,
-        "level_map_bytes": len(data) - bitstream.HEADER_BYTES - len(file.stream),
+        "level_map_bytes": file.level_map_bytes,
         "stream_bytes": len(file.stream),
         "latents_check": f"{file.latents_check:04x}",
     }

@@ -53,7 +53,7 @@ def evaluate_picture(model: TrainedModel, image: torch.Tensor, region: float, ba
     measured = {"region": chosen} | {name: measure(uniform, image, level) for name, level in levels.items()}
     return {
         "box": list(box),
-        "map_bytes": len(chosen.data) - bitstream.HEADER_BYTES - len(bitstream.File.unpack(chosen.data).stream),
+        "map_bytes": bitstream.File.unpack(chosen.data).level_map_bytes,
         "files": {name: _row(found, mask, box) for name, found in measured.items()},
     }
 
